@@ -8,7 +8,7 @@ from collections.abc import Collection
 from moderation.datasets.importer.labels import COMPARISONS, AnyLabel
 from moderation.datasets.importer.mapping import label_role
 from moderation.datasets.importer.plan import ImportPlan
-from moderation.datasets.importer.report import ImportReport, Reason, Repair
+from moderation.datasets.importer.report import ImportReport, LeftOut, Reason, Repair
 from moderation.datasets.importer.times import UNITS
 from moderation.errors import DatasetError
 
@@ -32,7 +32,7 @@ def check_acceptance(plan: ImportPlan, report: ImportReport, accepted: Collectio
             The message says what to state.
     """
     if not report.used:
-        raise DatasetError(plan.name, _none_used(plan, report), _hint(plan, report, "Fix the file."))
+        raise DatasetError(plan.name, _none_used(plan, report), _hint(plan, report, "Fix the file.").strip())
     if report.left_out_share > MOST_LEFT_OUT and "left-out" not in accepted:
         left_out = report.left_out.total()
         raise DatasetError(
@@ -97,10 +97,15 @@ def _none_used(plan: ImportPlan, report: ImportReport) -> str:
 
 
 def _causes(report: ImportReport) -> str:
-    causes: dict[Reason, str] = {}
+    """Return the first cause of each reason, of times the first of each kind."""
+    of_reasons: dict[Reason, LeftOut] = {}
     for row in report.first_left_out:
-        causes.setdefault(row.reason, f"{row.file}, line {row.line}: {row.cause}")
-    return "; ".join(list(causes.values())[:_SHOWN_CAUSES]) or "one row of each is used"
+        of_reasons.setdefault(row.reason, row)
+    shown: dict[str, str] = {}
+    for row in (*of_reasons.values(), *report.first_left_out):
+        kind = row.reason if row.reason is not Reason.NO_TIME else re.sub("'.*'", "", row.cause)
+        shown.setdefault(kind, f"{row.file}, line {row.line}: {row.cause}")
+    return "; ".join([*shown.values()][:_SHOWN_CAUSES]) or "one row of each is used"
 
 
 def _hint(plan: ImportPlan, report: ImportReport, otherwise: str) -> str:

@@ -20,7 +20,7 @@ from moderation.datasets.importer.csv_rows import Unreadable
 from moderation.datasets.importer.ids import LostDigits, bare_id, id_of
 from moderation.datasets.importer.inputs import Input
 from moderation.datasets.importer.labels import KEPT_WORDS, REMOVED_WORDS, word
-from moderation.datasets.importer.mapping import ALIASES, COLUMN_PARTS, ColumnMapping, normal, time_rule
+from moderation.datasets.importer.mapping import ALIASES, ColumnMapping, column_parts, normal, time_rule
 from moderation.datasets.importer.plan import FilePlan
 from moderation.datasets.importer.sniff import Layout, sniff
 from moderation.datasets.importer.times import NoTime, time_us
@@ -207,7 +207,7 @@ def parse_action_columns(texts: Sequence[str]) -> dict[str, str]:
     """
     roles = (*ACTION_ALIASES, "remove", "approve")
     stated: dict[str, str] = {}
-    for part in (part for text in texts for part in COLUMN_PARTS.findall(text)):
+    for part in column_parts(texts, OPTION):
         role, _, value = (piece.strip() for piece in part.partition("="))
         value = value.strip('"')
         if role not in roles or not value:

@@ -52,14 +52,17 @@ def lines_before_header(text: str, delimiter: str | None = None) -> int:
         text: beginning of the file, decoded.
         delimiter: stated delimiter, or None.
     """
-    is_titled = False
+    is_titled, least = False, 2
     delimiters = (delimiter,) if delimiter is not None else tuple(DELIMITERS.values())
     for number, line in enumerate(islice(io.StringIO(text, newline=""), _MOST_LINES_BEFORE_HEADER + 1)):
         names = [{normal(name.strip("\"'\ufeff \r\n")) for name in line.split(each)} for each in delimiters]
         most = max((each & _KNOWN for each in names), key=len)
-        if number == 0 and (most or any(len(each) > 1 for each in names)):
-            return 0  # a header with names that are not known, or a row
-        if len(most) > 1 and most & _TEXTS:
+        if number == 0:
+            if most:
+                return 0
+            # A first line with several fields may be a header whose names are not known.
+            least = 3 if any(len(each) > 1 for each in names) else 2
+        if len(most) >= least and most & _TEXTS:
             return number if is_titled else 0
         is_titled = is_titled or bool(line.strip())
     return 0

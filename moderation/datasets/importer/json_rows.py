@@ -19,7 +19,10 @@ MOST_LEVELS = 5
 """Levels of objects inside objects whose keys are columns."""
 _MOST_LINE_BYTES = 16 * 1024 * 1024
 _MOST_DEPTH = 64
+_SEARCH_BYTES = 2_048  # the parser names the path of every event in a buffer before it yields the first
 _NOT_JSON = re.compile(r"[:,\[]\s*(NaN|-?Infinity)")
+_LONG_NUMBER = re.compile(r"[:,\[]\s*-?\d{20,}\s*[,}\]]")
+_HAS_LONG_NUMBERS = ("it contains a number with more than 64 bits", "Export ids as text.")
 _HAS_NAN = ("it contains NaN or Infinity, which JSON does not have", "Export null instead, or export JSON lines.")
 _MOST_ARRAYS = 1_000
 
@@ -81,7 +84,7 @@ def _cause(message: str) -> tuple[str, str]:
     """Return what is wrong with a JSON text, and the remedy, from the parser's message."""
     again = "Export it again, as JSON lines if you can choose."
     if "overflow" in message:
-        return "it contains a number with more than 64 bits", "Export ids as text, or export JSON lines."
+        return _HAS_LONG_NUMBERS
     if _NOT_JSON.search(message):
         return _HAS_NAN
     if any(each in message for each in ("premature EOF", "ncomplete", "invalid string in json")):  # or a cut literal
@@ -93,6 +96,8 @@ def no_objects(text: str) -> tuple[str, str]:
     """Return cause and remedy for JSON from whose beginning no object can be read."""
     if _NOT_JSON.search(text):
         return _HAS_NAN
+    if _LONG_NUMBER.search(text):
+        return _HAS_LONG_NUMBERS
     return (
         "it looks like JSON, but contains no object for each comment",
         "Export one object for each comment, e.g. in pandas with to_json(…, orient='records', lines=True).",
@@ -117,7 +122,7 @@ def array_prefix(head: bytes, is_wanted: Callable[[str], bool] = lambda key: Fal
     is_object = False
     depth = 0
     try:
-        for prefix, event, value in ijson.parse(io.BytesIO(head), multiple_values=True):
+        for prefix, event, value in ijson.parse(io.BytesIO(head), multiple_values=True, buf_size=_SEARCH_BYTES):
             if event in ("start_array", "start_map"):
                 depth += 1
                 if depth > _MOST_DEPTH:

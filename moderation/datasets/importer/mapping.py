@@ -12,9 +12,11 @@ from moderation.datasets.importer.times import ORDERS, UNITS, checked_form
 from moderation.errors import ConfigurationError
 
 ROLES = ("body", "label", "time", "community", "id", "author", "parent")
-_EXAMPLE = "Write for example --columns 'body=comment_text,label=toxic>=0.5,time=created_utc:s'."
-COLUMN_PARTS = re.compile(r'(?:[^,"]|"[^"]*")+')
-"""Parts of a value of ``--columns``: between commas that are not quoted."""
+_EXAMPLE = (
+    "Write for example --columns 'body=comment_text,label=toxic>=0.5,time=created_utc:s'. Double quotes protect "
+    "commas: 'label=state=\"spam, ads\"'."
+)
+_COLUMN_PARTS = re.compile(r'(?:[^,"]|"[^"]*")+')
 _INVERTED = ("0", "false", "f", "no", "n")
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -104,7 +106,7 @@ def parse_columns(texts: Sequence[str]) -> dict[str, Any]:
         ConfigurationError: a role is unknown, is given twice, or its value is malformed.
     """
     stated: dict[str, Any] = {}
-    for part in (part for text in texts for part in COLUMN_PARTS.findall(text)):
+    for part in column_parts(texts, "--columns"):
         role, separator, value = (piece.strip() for piece in part.partition("="))
         if len(value) > 1 and value.startswith('"') and value.endswith('"') and '"' not in value[1:-1]:
             value = value[1:-1]
@@ -118,6 +120,22 @@ def parse_columns(texts: Sequence[str]) -> dict[str, Any]:
         except ValueError as error:
             raise ConfigurationError("--columns", f"{part!r}: {error}", _EXAMPLE) from error
     return stated
+
+
+def column_parts(texts: Sequence[str], option: str) -> list[str]:
+    """Split values of an option between commas that are not quoted.
+
+    Args:
+        texts: values of the option.
+        option: its name, for messages.
+
+    Raises:
+        ConfigurationError: a quotation mark is not closed.
+    """
+    for text in texts:
+        if text.count('"') % 2:
+            raise ConfigurationError(option, f"{text!r}: a double quote is not closed", _EXAMPLE)
+    return [part for text in texts for part in _COLUMN_PARTS.findall(text)]
 
 
 def guess_columns(names: Sequence[str]) -> tuple[ColumnMapping, dict[str, list[str]]]:
@@ -226,4 +244,4 @@ def time_rule(value: str) -> TimeRule:
 
 
 def _quoted(text: str) -> str:
-    return text if COLUMN_PARTS.fullmatch(text) else f'"{text}"'
+    return text if _COLUMN_PARTS.fullmatch(text) else f'"{text}"'

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 
 from moderation.contracts import MAX_BODY_CHARACTERS, Action, ActionKind, Comment
 from moderation.contracts.records import MAX_ID_CHARACTERS, UNKNOWN_COMMUNITY
@@ -167,7 +168,7 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
                 if needs_labels:
                     return left_out(Reason.UNKNOWN_LABEL, str(error))
         if label is None and needs_labels and actions is None:
-            return left_out(Reason.NO_LABEL, "the label is empty")
+            return left_out(Reason.NO_LABEL, _cause_of_none([values[at] for at in label_at]))
         event_time_us = FIRST_TIME_US + index * ROW_STEP_US
         if time_at is not None and time_rule is not None:
             try:
@@ -209,6 +210,11 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
         return Row(name, line, digest, comment, label, is_time_known, repair, given_id, action_time_us)
 
     return interpret
+
+
+def _cause_of_none(labels: list[Any]) -> str:
+    text = text_of(labels[0]) if len(labels) == 1 else ""
+    return f"the label {text[:40]!r} stands for none" if text else "the label is empty"
 
 
 def _repaired_text(body: str) -> str:
