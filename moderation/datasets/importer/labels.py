@@ -6,6 +6,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 REMOVED_WORDS = frozenset(
@@ -199,6 +200,8 @@ def _number(text: str) -> float:
     Raises:
         UnknownLabel: it is not a number, or ``1,234``, which is two numbers.
     """
+    with suppress(ValueError):
+        return float(text)
     plain = _SPACES.sub("", text)
     if _GROUPED["."].fullmatch(plain):
         plain = plain.replace(",", "")

@@ -14,7 +14,7 @@ from tests.unit.moderation.datasets.importer.file_table import (
     reported,
     text_files,
 )
-from tests.unit.moderation.datasets.importer.file_table.case import FileCase, check
+from tests.unit.moderation.datasets.importer.file_table.case import FileCase, outcome_of, placed
 
 MADE = [
     *text_files.CASES,
@@ -27,12 +27,15 @@ MADE = [
 
 @pytest.mark.parametrize("case", MADE, ids=[case.name for case in MADE])
 def test_a_file_is_understood_or_refused(case: FileCase, tmp_path: Path) -> None:
-    check(case, tmp_path)
+    assert outcome_of(case, placed(case, tmp_path)) == case.outcome
 
 
 @pytest.mark.parametrize("case", reported.CASES, ids=[case.name for case in reported.CASES])
 def test_a_reported_file_is_understood_or_refused(case: FileCase) -> None:
-    check(case, reported.FOLDER)
+    path = placed(case, reported.FOLDER)
+    if not path.exists():
+        pytest.skip(f"../shared/cases/{case.name} is absent")
+    assert outcome_of(case, path) == case.outcome
 
 
 def test_every_reported_file_is_in_the_table() -> None:
