@@ -16,6 +16,9 @@ KEPT_WORDS = frozenset(
     "0 false f no n approved approve accepted kept keep ham ok okay allowed allow good clean published "
     "not_removed non-toxic not_toxic not_spam".split()
 )
+NOT_APPROVED = ("0", "false", "f", "no", "n", "removed", "rejected")
+"""Words that mean removed in a column such as ``approved``."""
+_APPROVED = frozenset("1 true t yes y approved accepted kept ok".split())
 _EMPTY = frozenset(("", "nan", "none", "null", "n/a", "na", "\\n"))
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -109,7 +112,13 @@ class LabelRule:
         if isinstance(value, list):
             return any(word(each) in self.values for each in value)
         text = word(value)
-        return True if text in self.values else None if text in _EMPTY else False
+        if text in self.values:
+            return True
+        if text in _EMPTY:
+            return None
+        if self.values == NOT_APPROVED and text not in _APPROVED:
+            raise UnknownLabel(f"label {str(value)[:40]!r} is neither approved nor not")
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from moderation.datasets.importer.labels import AnyLabel, LabelRule, parse_label
+from moderation.datasets.importer.labels import NOT_APPROVED, AnyLabel, LabelRule, parse_label
 from moderation.datasets.importer.times import ORDERS, UNITS, checked_form
 from moderation.errors import ConfigurationError
 
@@ -17,7 +17,6 @@ _EXAMPLE = (
     "commas: 'label=state=\"spam, ads\"'."
 )
 _COLUMN_PARTS = re.compile(r'(?:[^,"]|"[^"]*")+')
-_INVERTED = ("0", "false", "f", "no", "n")
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "body": ("body", "comment_text", "comment_body", "text", "comment", "content", "message", "tweet"),
@@ -88,7 +87,7 @@ class ColumnMapping:
 
     def stated(self) -> str:
         """Return the mapping as ``--columns`` accepts it."""
-        return ",".join(f"{role}={_quoted(str(getattr(self, role)))}" for role in ROLES if getattr(self, role))
+        return ",".join(f"{role}={quoted(str(getattr(self, role)))}" for role in ROLES if getattr(self, role))
 
 
 def label_role(number: int) -> str:
@@ -122,19 +121,20 @@ def parse_columns(texts: Sequence[str]) -> dict[str, Any]:
     return stated
 
 
-def column_parts(texts: Sequence[str], option: str) -> list[str]:
+def column_parts(texts: Sequence[str], option: str, example: str = _EXAMPLE) -> list[str]:
     """Split values of an option between commas that are not quoted.
 
     Args:
         texts: values of the option.
         option: its name, for messages.
+        example: how to write it.
 
     Raises:
         ConfigurationError: a quotation mark is not closed.
     """
     for text in texts:
         if text.count('"') % 2:
-            raise ConfigurationError(option, f"{text!r}: a double quote is not closed", _EXAMPLE)
+            raise ConfigurationError(option, f"{text!r}: a double quote is not closed", example)
     return [part for text in texts for part in _COLUMN_PARTS.findall(text)]
 
 
@@ -211,7 +211,7 @@ def mapping_from_fields(stored: dict[str, Any]) -> dict[str, Any]:
 def _guessed(role: str, column: str) -> object:
     if role == "label":
         if normal(column) in ("approved", "is_approved", "kept"):
-            return LabelRule(column, "=", values=_INVERTED)
+            return LabelRule(column, "=", values=NOT_APPROVED)
         return LabelRule(column)
     if role == "time":
         return TimeRule(column, "us" if normal(column) == "event_time_us" else None)
@@ -243,5 +243,6 @@ def time_rule(value: str) -> TimeRule:
     return TimeRule(value)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a value of ``--columns`` with quotation marks if it has commas outside of them."""
     return text if _COLUMN_PARTS.fullmatch(text) else f'"{text}"'

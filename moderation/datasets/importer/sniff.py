@@ -28,6 +28,7 @@ from moderation.datasets.importer.parquet_rows import parquet_columns
 from moderation.errors import DatasetError
 
 HEAD_BYTES = 256 * 1024
+LONGEST_HEAD_BYTES = 16 * 1024 * 1024
 Kind = Literal["csv", "json-lines", "json-array", "parquet"]
 _TITLES = {"csv": "CSV", "json-lines": "JSON lines", "json-array": "JSON", "parquet": "Parquet"}
 _DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
@@ -90,8 +91,26 @@ def sniff(
     Raises:
         DatasetError: the file cannot be read, is empty, or is not a kind of data file.
     """
+    head = _decompressed_head(file, HEAD_BYTES)
+    try:
+        return _of_head(file, head, encoding, delimiter, quote, has_header, named)
+    except DatasetError:
+        if len(head) < HEAD_BYTES or b"\n" in head:
+            raise
+    head = _decompressed_head(file, LONGEST_HEAD_BYTES)  # the first line is longer
+    return _of_head(file, head, encoding, delimiter, quote, has_header, named)
+
+
+def _of_head(
+    file: Input,
+    head: bytes,
+    encoding: str | None,
+    delimiter: str | None,
+    quote: str | None,
+    has_header: bool,
+    named: Format | None,
+) -> Layout:
     compression = compression_of(_head(file))
-    head = _decompressed_head(file)
     if not head.strip():
         raise DatasetError(file.name, "the file is empty", "Name a file with comments.")
     if head.startswith(b"PAR1"):
@@ -129,10 +148,10 @@ def _head(file: Input) -> bytes:
         raise read_error(file.name, error) from error
 
 
-def _decompressed_head(file: Input) -> bytes:
+def _decompressed_head(file: Input, most: int) -> bytes:
     try:
         with file.open() as stream:
-            return stream.read(HEAD_BYTES)
+            return stream.read(most)
     except (OSError, *DAMAGED) as error:
         raise read_error(file.name, error) from error
 

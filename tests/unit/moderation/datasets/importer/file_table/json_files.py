@@ -219,6 +219,24 @@ CASES = [
         ),
     ),
     FileCase(
+        "first-line-longer-than-the-head.jsonl",
+        json.dumps({**OBJECTS[0], "body": "x" * 300_000}) + "\n" + json.dumps(OBJECTS[1]) + "\n",
+        Understood(
+            "a1 a2",
+            "kr",
+            bodies=(
+                "x" * 40_000,
+                "go home",
+            ),
+            repaired=1,
+        ),
+    ),
+    FileCase(
+        "comments-after-the-head.json",
+        json.dumps({"notes": ["x" * 1_000] * 300, "comments": OBJECTS}),
+        Understood("a1 a2", "kr"),
+    ),
+    FileCase(
         "escaped-html.jsonl",
         json.dumps({**OBJECTS[0], "body": "a &gt; b"}) + "\n",
         Understood("a1", "k", times=(MAY_1, MAY_1), bodies=("a &gt; b",)),

@@ -174,6 +174,23 @@ CASES = [
         ),
     ),
     FileCase(
+        "approved.csv",
+        labelled("approved", "yes", "no", "1", "0.0", "rejected"),
+        Understood(
+            "a1 a2 a3 a4 a5", "krkrr", times=(MAY_1, MAY_1), bodies=("text 1", "text 2", "text 3", "text 4", "text 5")
+        ),
+    ),
+    FileCase(
+        "approved-in-other-words.csv",
+        labelled("approved", "yes", "pending"),
+        (
+            "approved-in-other-words.csv: 1 of 2 rows (50.0%) would be left out: 1 unknown label "
+            "(approved-in-other-words.csv, line 3: label 'pending' is neither approved nor not). State the "
+            "words that mean removed: --columns 'label=approved=WORD|WORD'. To continue without them, add "
+            "--accept left-out."
+        ),
+    ),
+    FileCase(
         "two-columns-one-absent.csv",
         labelled("toxic", "1", "0"),
         (
