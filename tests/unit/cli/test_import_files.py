@@ -45,6 +45,14 @@ def test_a_dry_run_shows_rows_and_counts_and_writes_nothing(export: Path, tmp_pa
     assert [each.name for each in tmp_path.iterdir()] == ["export.csv"]
 
 
+def test_a_guess_of_the_language_is_printed(tmp_path: Path) -> None:
+    path = tmp_path / "russian.csv"
+    path.write_text("body,at,removed\n" + "Я не знаю, почему они всегда это говорят.,2023-05-01,0\n".replace(", ", " "))
+    result = run("import", path, "--columns", "time=at", "--dry-run")
+    assert "language, guessed from the first 1 texts: Russian 100 %" in result.stdout
+    assert json.loads(run("import", path, "--columns", "time=at", "--json").stdout)["languages"] == {"Russian": 1.0}
+
+
 def test_a_dry_run_says_what_would_be_refused(tmp_path: Path) -> None:
     path = tmp_path / "export.csv"
     path.write_text("body,removed\nx,0\n[removed],1\n")
