@@ -204,7 +204,7 @@ def _strict(text: str, dialect: Dialect) -> list[str] | None:
         (text,),
         delimiter=dialect.delimiter,
         quotechar=dialect.quote,
-        doublequote=not dialect.has_escapes,
+        doublequote=True,  # else csv accepts text after a closing quotation mark
         escapechar="\\" if dialect.has_escapes else None,
         skipinitialspace=dialect.skips_spaces,
         strict=True,
