@@ -300,6 +300,16 @@ CASES = [
         ),
     ),
     FileCase(
+        "backslashes-before-quotes.csv",
+        HEADER + 'a1,"he said \\"no\\" \\\\",1682935200,0\na2,"¯\\_(ツ)_/¯ \\"so\\", ok",1682935260,1\n',
+        Understood("a1 a2", "kr", bodies=('he said "no" \\', '¯\\_(ツ)_/¯ "so", ok')),
+    ),
+    FileCase(
+        "backslash-before-a-doubled-quote.csv",
+        HEADER + 'a1,"see C:\\""",1682935200,0\na2,"a ""b"", c",1682935260,1\n',
+        Understood("a1 a2", "kr", bodies=('see C:\\"', 'a "b", c')),
+    ),
+    FileCase(
         "names-that-differ-in-case.csv",
         "id,Body,body,created_utc,removed\na1,x,y,1682935200,0\n",
         (
