@@ -11,8 +11,8 @@ from moderation.datasets.importer.languages import guess_languages, language_tex
     ("text", "language"),
     [
         ("I think that they have not read the paper, which is a pity.", "English"),
-        ("Das ist doch nicht die Frage, die hier gestellt worden ist.", "German"),
-        ("Je ne sais pas pourquoi vous avez dit cela dans ce fil.", "French"),
+        ("Das war doch nicht die Frage, die hier gestellt wurde.", "German"),
+        ("Je ne comprends pas pourquoi vous avez dit cela dans ce fil.", "French"),
         ("No entiendo por qué esto es tan difícil para todos ustedes.", "Spanish"),
         ("Eu não sei porque vocês estão sempre a dizer isso.", "Portuguese"),
         ("Ik weet niet waarom jullie dat altijd zeggen in dit forum.", "Dutch"),
@@ -29,7 +29,7 @@ def test_a_language_is_guessed(text: str, language: str) -> None:
 
 
 def test_texts_that_show_no_language_are_not_counted() -> None:
-    english, german = "This is what they have.", "Das ist nicht das, was sie haben."
+    english, german = "This is what they have.", "Das war nicht das, was wir haben."
     shares = guess_languages([english] * 9 + [german] + ["lol", "", "42", "🙂"])
     assert shares == {"English": 0.9, "German": 0.1}
     assert language_text(shares) == "English 90 %, German 10 %"
