@@ -75,8 +75,15 @@ def _check_stated_label(plan: ImportPlan, report: ImportReport) -> None:
 
 
 def _check_encoding(plan: ImportPlan, report: ImportReport) -> None:
-    """Refuse a stated encoding that does not have the characters of the text."""
+    """Refuse a stated encoding that does not have the characters of the text, and a guess that many rows contradict."""
     replaced, layout = report.repaired[Repair.REPLACED], plan.files[0].layout
+    other = report.repaired[Repair.ENCODING]
+    if other > MOST_LEFT_OUT * report.rows and plan.stated.encoding is None:
+        raise DatasetError(
+            plan.name,
+            f"{other:,} of {report.rows:,} rows are not UTF-8, and would be read as Windows-1252",
+            "State the encoding of the file, e.g. --encoding cp1251, or --encoding utf-8 if they are Windows-1252.",
+        )
     if replaced > MOST_LEFT_OUT * report.rows and layout is not None:
         raise DatasetError(
             plan.name,

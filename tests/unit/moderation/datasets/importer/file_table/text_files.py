@@ -310,6 +310,16 @@ CASES = [
         Understood("a1 a2", "kr", bodies=('see C:\\"', 'a "b", c')),
     ),
     FileCase(
+        "russian-words-after-the-head.csv",
+        (HEADER + "".join(f"b{number},plain text,1682935200,0\n" for number in range(9_000))).encode()
+        + "".join(f"a{number},Привет,1682935200,0\n" for number in range(100)).encode("cp1251"),
+        (
+            "russian-words-after-the-head.csv: 100 of 9,100 rows are not UTF-8, and would be read as "
+            "Windows-1252. State the encoding of the file, e.g. --encoding cp1251, or --encoding utf-8 if "
+            "they are Windows-1252."
+        ),
+    ),
+    FileCase(
         "names-that-differ-in-case.csv",
         "id,Body,body,created_utc,removed\na1,x,y,1682935200,0\n",
         (
