@@ -33,6 +33,7 @@ _PER_UNIT_US = {"s": Decimal(1_000_000), "ms": Decimal(1_000), "us": Decimal(1),
 _COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _LEAST_DIGITS = 8  # spreadsheets and R write 1.68294E+12 and 1.682935e+09
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"\d{4,},\d+")  # four digits before a comma are no group of thousands
 _SLASHED = re.compile(
     r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})(?:[ ,T]+(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\s*([AaPp])\.?[Mm]\.?)?)?"
 )
@@ -71,6 +72,8 @@ def time_us(value: object, rule: str | None = None) -> int:
         raise NoTime("the time is empty")
     if rule is not None and "%" in rule:
         return _stated_format(text, rule)
+    if _DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
     if _NUMBER.fullmatch(text):
         return _number(text, rule if rule in UNITS else None)
     return _text(text, rule)

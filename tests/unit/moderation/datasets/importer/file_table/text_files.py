@@ -243,6 +243,21 @@ CASES = [
         "year-first.csv", HEADER + "a1,x,2023/5/1 10:00,0\n", Understood("a1", "k", times=(MAY_1, MAY_1), bodies=("x",))
     ),
     FileCase(
+        "days-of-a-spreadsheet-with-a-comma.csv",
+        HEADER.replace(",", ";") + "a1;x;45047,416666666664;0\n",
+        Understood("a1", "k", times=(MAY_1, MAY_1), bodies=("x",)),
+    ),
+    FileCase(
+        "seconds-with-groups.csv",
+        HEADER + 'a1,x,"1,682,935,200",0\n',
+        (
+            "seconds-with-groups.csv: none of 1 rows can be used: 1 no time (seconds-with-groups.csv, line 2:"
+            " '1,682,935,200' is not a time). State another column or unit, --columns time=COLUMN:s, the form"
+            " of the times, e.g. time=created_utc:%d-%b-%Y, or time= for none (column created_utc is read "
+            "now)."
+        ),
+    ),
+    FileCase(
         "month-names.csv",
         HEADER + "a1,x,01-May-2023,0\n",
         (
