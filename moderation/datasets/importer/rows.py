@@ -135,7 +135,7 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
     community_at, author_at, parent_at = order.get("community"), order.get("author"), order.get("parent")
     label_rule, time_rule, actions = file.mapping.label, file.mapping.time, plan.actions
     label_at = [order[label_role(number)] for number in range(len(label_rule.rules))] if label_rule is not None else []
-    name, default_community = file.input.name, plan.community or UNKNOWN_COMMUNITY
+    name, default_community = file.input.name, file.community or plan.community or UNKNOWN_COMMUNITY
     needs_labels = plan.needs_labels
     author_secret = plan.stated.author_key
     author_column = file.layout.names[file.positions["author"]] if file.layout and author_at is not None else ""

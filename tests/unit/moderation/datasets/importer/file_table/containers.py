@@ -218,6 +218,19 @@ CASES = [
         Understood("a1 a2", "kr"),
     ),
     FileCase(
+        "by-community/**/*.csv",
+        files_of({"by-community/subreddit=science/a.csv": ONE, "by-community/subreddit=the%20moon/b.csv": TWO}),
+        Understood("a1 a2", "kr", communities=("science", "the moon")),
+    ),
+    FileCase(
+        "by-community-stated/**/*.csv",
+        files_of(
+            {"by-community-stated/subreddit=science/a.csv": ONE, "by-community-stated/subreddit=space/b.csv": TWO}
+        ),
+        Understood("a1 a2", "kr", communities=("x",)),
+        stated={"community": "x"},
+    ),
+    FileCase(
         "nothing",
         empty_folder,
         (
