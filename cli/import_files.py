@@ -51,12 +51,13 @@ def import_files(
     Example: `moderation import comments.csv --columns "label=toxic>=0.5,time=posted:dmy" --out history`
 
     --json prints {"files": [text], "mapping": {…}, "actions": null or {…}, "rows", "used", "removed", "unlabelled",
-    "times_made_up", "left_out": {reason: n}, "repaired": {kind: n}, "first_rows", "first_left_out", "refused": null or
-    the error that the import without --dry-run has, "out": null or the folder, "seconds"}. Only first_rows contains
-    texts.
+    "times_made_up", "left_out": {reason: n}, "repaired": {kind: n}, "languages": {name: share of the first texts},
+    "first_rows", "first_left_out", "refused": null or the error that the import without --dry-run has, "out": null or
+    the folder, "seconds"}. Only first_rows contains texts.
     """
     from moderation.datasets.importer import check_acceptance, find_inputs, plan_import, survey
     from moderation.datasets.importer.importing import Import
+    from moderation.datasets.importer.languages import guess_languages
     from moderation.datasets.recorded import ACTIONS, ARRIVALS, COMMENTS
     from moderation.errors import DatasetError
 
@@ -100,6 +101,7 @@ def import_files(
                 "mapping": plan.lineage(),
                 "actions": None if plan.actions is None else plan.actions.fields(),
                 **report.fields(),
+                "languages": {name: round(share, 3) for name, share in guess_languages(report.first_texts).items()},
                 "first_rows": [row.fields() for row in report.first_rows],
                 "first_left_out": [
                     {"file": row.file, "line": row.line, "reason": row.reason, "cause": row.cause}
@@ -144,6 +146,8 @@ def _arrivals(imported: Import, on_progress: Callable[[str], None]) -> Iterator[
 
 
 def _print_report(report: ImportReport) -> None:
+    from moderation.datasets.importer.languages import guess_languages, language_text
+
     if report.first_rows:
         table = Table("id", "community", "time (UTC)", "label", "text", title="First rows as understood")
         for row in report.first_rows:
@@ -161,6 +165,9 @@ def _print_report(report: ImportReport) -> None:
         f"{report.unlabelled:,} without label",
         highlight=False,
     )
+    if report.first_texts:
+        languages = language_text(guess_languages(report.first_texts))
+        console.print(f"language, guessed from the first {len(report.first_texts)} texts: {languages}", highlight=False)
     if report.left_out:
         share = f"{report.left_out_share:.1%}"
         console.print(f"{report.left_out.total():,} left out ({share}): {report.reasons()}", highlight=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ import orjson
 from cli.import_options import MOST_HOURS, ImportOptions
 from cli.options import DEFAULT_FOLDER
 from cli.output import progress
-from cli.output_files import write_file
+from cli.output_files import check_output_file, write_file
 from moderation.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -79,13 +80,16 @@ def stated_of(given: ImportOptions) -> Stated:
     """Return what options and mapping file state; an option wins over the file.
 
     Raises:
-        ConfigurationError: an option, the file or the key of authors is malformed.
+        ConfigurationError: an option, the file or the key of authors is malformed, or the file does not exist and
+            cannot be written.
     """
     from moderation.datasets.importer import Stated, parse_columns
     from moderation.datasets.importer.authors import parse_author_key
     from moderation.datasets.importer.mapping import mapping_from_fields
     from moderation.settings import load_settings, secret_text
 
+    if given.mapping is not None and not given.mapping.exists():
+        check_output_file(given.mapping, ())
     stored = _stored_mapping(given)
     stored.pop("actions", None)
     if stored:
@@ -177,7 +181,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     texts: dict[str, type] = dict.fromkeys(("format", "encoding", "delimiter", "quote", "community"), str)
     known: dict[str, type] = {**texts, "columns": dict, "has_header": bool, "actions": dict}
     try:
-        stored = orjson.loads(path.read_bytes())
+        stored = orjson.loads(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             str(path), f"the mapping cannot be read ({error})", "Delete it, or name another file."

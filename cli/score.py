@@ -133,12 +133,15 @@ def explain_text(
 
 def _is_foreign(first: bytes, file: Path | None) -> bool:
     """Whether the first line shows that a file does not consist of comment records as JSON lines."""
+    from moderation.datasets.importer.dialect import names_text
+
     if first.startswith(_BINARY):
         return True
     try:
         value = orjson.loads(first.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError:
-        return first.strip() == b"[" or (file is not None and file.suffix.lower() in (".csv", ".tsv", ".json"))
+        is_named = file is not None and file.suffix.lower() in (".csv", ".tsv", ".json")
+        return is_named or first.strip() == b"[" or names_text(first.decode("utf-8", "replace"))
     if isinstance(value, dict):
         return not value.keys() & {"comment_id", "schema_version", "event_time_us"}
     return isinstance(value, list) and all(isinstance(each, dict) for each in value)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import orjson
 
-from moderation.contracts import Action, parse_action, parse_record
+from moderation.contracts import parse_action, parse_record
 from moderation.datasets.history import BadRow, LabelledComment, Origin
+from moderation.datasets.history_index import history_index
 from moderation.datasets.synthetic import Arrival
 from moderation.errors import DatasetError, InvalidRecord
 
@@ -69,7 +71,7 @@ def write_history(folder: Path, arrivals: Iterable[Arrival], on_progress: Callab
 
 
 def read_history(folder: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator[LabelledComment]:
-    """Read a history folder as labelled comments.
+    """Read a history folder as labelled comments, in memory that does not grow with it.
 
     The label of a comment is its last action. Repeated records are left out; an edit is a record of its own.
 
@@ -78,24 +80,29 @@ def read_history(folder: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator
         on_bad_row: called with every line that is not a comment or action.
 
     Raises:
-        DatasetError: a file is missing, or arrivals and comments do not match.
+        DatasetError: a file is missing, arrivals and comments do not match, or temporary files cannot be written.
     """
-    seen: set[bytes] = set()
     try:
-        last = _last_actions(folder / ACTIONS, on_bad_row)
-        with (folder / COMMENTS).open("rb") as comments, (folder / ARRIVALS).open("rb") as notes:
-            for line, (value, text) in enumerate(zip(comments, notes, strict=True), start=1):
+        with (
+            history_index() as index,
+            (folder / COMMENTS).open("rb") as comments,
+            (folder / ARRIVALS).open("rb") as notes,
+        ):
+            index.add_actions(_actions(folder / ACTIONS, on_bad_row))
+            for line, (value, text) in enumerate(zip_longest(comments, notes), start=1):
+                if value is None or text is None:
+                    raise ValueError(f"one of them has only {line - 1:,} lines")
                 note = orjson.loads(text)
                 try:
                     comment = parse_record(value.removesuffix(b"\n"), note["arrival_us"])
                 except InvalidRecord as error:
                     on_bad_row(BadRow(line, error.cause))
                     continue
-                if (record_id := comment.record_id()) not in seen:
-                    seen.add(record_id)
+                if index.is_new(comment.record_id()):
+                    action = index.last_action(comment.comment_id)
                     yield LabelledComment(
                         comment,
-                        last.get(comment.comment_id),
+                        None if action is None else parse_action(action),
                         origin=Origin(COMMENTS, line),
                         has_label="unlabelled" not in note,
                     )
@@ -103,22 +110,20 @@ def read_history(folder: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator
         raise DatasetError(
             str(folder), f"{error.strerror}: {error.filename}", "Name a folder of `moderation generate`."
         ) from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
-            str(folder / ARRIVALS), f"it does not belong to {COMMENTS} ({error})", "Generate the history again."
+            str(folder / ARRIVALS),
+            f"it does not belong to {COMMENTS} ({error})",
+            "Generate or import the history again.",
         ) from error
 
 
-def _last_actions(path: Path, on_bad_row: Callable[[BadRow], None]) -> dict[str, Action]:
-    last: dict[str, Action] = {}
+def _actions(path: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator[tuple[str, int, bytes]]:
     with path.open("rb") as lines:
         for line, value in enumerate(lines, start=1):
             try:
                 action = parse_action(value)
             except InvalidRecord as error:
                 on_bad_row(BadRow(line, error.cause))
-                continue
-            earlier = last.get(action.comment_id)
-            if earlier is None or earlier.action_time_us <= action.action_time_us:
-                last[action.comment_id] = action
-    return last
+            else:
+                yield action.comment_id, action.action_time_us, value

@@ -76,6 +76,8 @@ def _of_export(path: Path, author_key: bytes, on_bad_row: Callable[[BadRow], Non
     try:
         imported = plain_import(path, needs_labels=False, author_key=author_key)
     except DatasetError as error:
+        if "--" not in error.remedy:
+            raise  # nothing that could be stated helps
         remedy = (
             f"Run `moderation import {path} --out FOLDER` and state there what it asks for, then use --history FOLDER."
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from moderation.datasets.importer.labels import AnyLabel
+from moderation.datasets.importer.labels import COMPARISONS, AnyLabel
+from moderation.datasets.importer.mapping import label_role
 from moderation.datasets.importer.plan import ImportPlan
-from moderation.datasets.importer.report import ImportReport, Reason
+from moderation.datasets.importer.report import ImportReport, LeftOut, Reason, Repair
 from moderation.datasets.importer.times import UNITS
 from moderation.errors import DatasetError
 
@@ -15,6 +16,7 @@ ACCEPTABLE = ("left-out", "times")
 """Values of ``--accept``: that more than 1 % of the rows are left out; that times are made up."""
 MOST_LEFT_OUT = 0.01
 _SHOWN_CAUSES = 3
+_SHOWN_VALUES = 5
 
 
 def check_acceptance(plan: ImportPlan, report: ImportReport, accepted: Collection[str]) -> None:
@@ -30,7 +32,7 @@ def check_acceptance(plan: ImportPlan, report: ImportReport, accepted: Collectio
             The message says what to state.
     """
     if not report.used:
-        raise DatasetError(plan.name, _none_used(plan, report), _hint(plan, report, "Fix the file."))
+        raise DatasetError(plan.name, _none_used(plan, report), _hint(plan, report, "Fix the file.").strip())
     if report.left_out_share > MOST_LEFT_OUT and "left-out" not in accepted:
         left_out = report.left_out.total()
         raise DatasetError(
@@ -39,6 +41,8 @@ def check_acceptance(plan: ImportPlan, report: ImportReport, accepted: Collectio
             f" ({_causes(report)})",
             _hint(plan, report, "") + "To continue without them, add --accept left-out.",
         )
+    _check_stated_label(plan, report)
+    _check_encoding(plan, report)
     made_up = [file for file in plan.files if file.mapping.time is None and not is_stated_by_format(file.format)]
     if report.times_made_up and made_up and "times" not in accepted:
         columns = made_up[0].layout.names if made_up[0].layout else ()
@@ -47,6 +51,44 @@ def check_acceptance(plan: ImportPlan, report: ImportReport, accepted: Collectio
             "no column is known to contain the time, so the comments would be dated one minute apart, from 2018-01-01;"
             f" its columns are {', '.join(columns[:30])}",
             "State it: --columns time=COLUMN. To continue with times that are made up, add --accept times.",
+        )
+
+
+def _check_stated_label(plan: ImportPlan, report: ImportReport) -> None:
+    """Refuse a stated label by which all rows are removed, or none, if a command needs both."""
+    file = plan.files[0]
+    label = file.mapping.label
+    if not plan.needs_labels or label is None or plan.stated.columns.get("label") is None:
+        return
+    if 0 < report.removed < report.used or all(rule.test == "words" for rule in label.rules):
+        return
+    position = file.positions[label_role(0)]
+    values = list(dict.fromkeys(str(row[position])[:30] for row in file.layout.samples)) if file.layout else []
+    share = "all rows are" if report.removed else "no row is"
+    raise DatasetError(
+        plan.name,
+        f"{share} removed by label={label}; the first values of column {label.column} are "
+        f"{', '.join(map(repr, values[:_SHOWN_VALUES]))}",
+        f"State the words or numbers that mean removed: --columns 'label={label.column}=WORD|WORD' or "
+        f"'label={label.column}>=0.5'.",
+    )
+
+
+def _check_encoding(plan: ImportPlan, report: ImportReport) -> None:
+    """Refuse a stated encoding that does not have the characters of the text, and a guess that many rows contradict."""
+    replaced, layout = report.repaired[Repair.REPLACED], plan.files[0].layout
+    other = report.repaired[Repair.ENCODING]
+    if other > MOST_LEFT_OUT * report.rows and plan.stated.encoding is None:
+        raise DatasetError(
+            plan.name,
+            f"{other:,} of {report.rows:,} rows are not UTF-8, and would be read as Windows-1252",
+            "State the encoding of the file, e.g. --encoding cp1251, or --encoding utf-8 if they are Windows-1252.",
+        )
+    if replaced > MOST_LEFT_OUT * report.rows and layout is not None:
+        raise DatasetError(
+            plan.name,
+            f"{replaced:,} of {report.rows:,} rows contain bytes that {layout.encoding.upper()} does not have",
+            "State another encoding, e.g. --encoding utf-8 or cp1252.",
         )
 
 
@@ -62,10 +104,15 @@ def _none_used(plan: ImportPlan, report: ImportReport) -> str:
 
 
 def _causes(report: ImportReport) -> str:
-    causes: dict[Reason, str] = {}
+    """Return the first cause of each reason, of times the first of each kind."""
+    of_reasons: dict[Reason, LeftOut] = {}
     for row in report.first_left_out:
-        causes.setdefault(row.reason, f"{row.file}, line {row.line}: {row.cause}")
-    return "; ".join(list(causes.values())[:_SHOWN_CAUSES]) or "one row of each is used"
+        of_reasons.setdefault(row.reason, row)
+    shown: dict[str, str] = {}
+    for row in (*of_reasons.values(), *report.first_left_out):
+        kind = row.reason if row.reason is not Reason.NO_TIME else re.sub("'.*'", "", row.cause)
+        shown.setdefault(kind, f"{row.file}, line {row.line}: {row.cause}")
+    return "; ".join([*shown.values()][:_SHOWN_CAUSES]) or "one row of each is used"
 
 
 def _hint(plan: ImportPlan, report: ImportReport, otherwise: str) -> str:
@@ -78,6 +125,11 @@ def _hint(plan: ImportPlan, report: ImportReport, otherwise: str) -> str:
         column = mapping.label.column
         if isinstance(mapping.label, AnyLabel):
             hints.append("State a rule for each column: --columns 'label=A>=0.5|B=WORD'.")
+        elif mapping.label.test in COMPARISONS:
+            hints.append(
+                f"Export column {column} as plain numbers such as 1234.5, or state the words that mean removed: "
+                f"--columns 'label={column}=WORD|WORD'."
+            )
         elif any(re.search(r"'-?\d+[.,]?\d*'", cause) for cause in report.label_values):
             hints.append(f"State which numbers mean removed: --columns 'label={column}>=0.5'.")
         else:
@@ -92,9 +144,12 @@ def _hint(plan: ImportPlan, report: ImportReport, otherwise: str) -> str:
             hints.append(f"State the unit: --columns time={mapping.time.column}:{unit}.")
         elif report.left_out[Reason.NO_TIME] > report.rows / 2:
             hints.append(
-                f"State another column or unit: --columns time=COLUMN:s, or time= for none "
-                f"(column {mapping.time.column} is read now)."
+                f"State another column or unit, --columns time=COLUMN:s, the form of the times, e.g. "
+                f"time={mapping.time.column}:%d-%b-%Y, or time= for none (column {mapping.time.column} is read now)."
             )
-    if report.left_out[Reason.UNREADABLE] > report.rows / 2:
+    if report.left_out[Reason.LOST_ID]:
+        hints.append("Export the ids as text, or state that there are none: --columns id=.")
+    layout = plan.files[0].layout
+    if report.left_out[Reason.UNREADABLE] > report.rows / 2 and layout is not None and layout.kind == "csv":
         hints.append("State --delimiter, --quote or --encoding if they are not as `moderation import --dry-run` shows.")
     return " ".join(hints) + " " if hints else otherwise

@@ -17,9 +17,10 @@ from typing import Any
 from moderation.datasets.importer.cells import read_cells
 from moderation.datasets.importer.columns import checked_time, column_position
 from moderation.datasets.importer.csv_rows import Unreadable
+from moderation.datasets.importer.ids import LostDigits, bare_id, id_of
 from moderation.datasets.importer.inputs import Input
-from moderation.datasets.importer.labels import KEPT_WORDS, REMOVED_WORDS
-from moderation.datasets.importer.mapping import ALIASES, COLUMN_PARTS, ColumnMapping, normal, time_rule
+from moderation.datasets.importer.labels import KEPT_WORDS, REMOVED_WORDS, word
+from moderation.datasets.importer.mapping import ALIASES, ColumnMapping, column_parts, normal, quoted, time_rule
 from moderation.datasets.importer.plan import FilePlan
 from moderation.datasets.importer.sniff import Layout, sniff
 from moderation.datasets.importer.times import NoTime, time_us
@@ -149,10 +150,15 @@ class RecordedActions:
         """Forget what only :meth:`note_text` needs.
 
         Raises:
-            DatasetError: no action names a comment that was noted.
+            DatasetError: no action names a comment that was noted, or most of those that do precede it.
         """
         example = next(iter(self._texts), "none")
+        firsts = {each: min((first, *self.edits.get(each, ()))) for each, first in self._texts.items()}
+        after_us = [
+            time - firsts[each] for each, actions in self.by_comment.items() if each in firsts for time, _ in actions
+        ]
         self._texts.clear()
+        self._check_order(after_us)
         if not self._matched:
             named = next(iter(self.by_comment))
             raise DatasetError(
@@ -161,11 +167,21 @@ class RecordedActions:
                 f"State the columns with the ids: {OPTION} id=COLUMN and --columns id=COLUMN.",
             )
 
+    def _check_order(self, after_us: Sequence[int]) -> None:
+        early = [each for each in after_us if each < 0]
+        if len(early) > len(after_us) / 2:
+            hours = -sorted(early)[len(early) // 2] / HOUR_US
+            raise DatasetError(
+                self.name,
+                f"{len(early):,} of {len(after_us):,} actions precede their comments, the median by {hours:.1f} hours",
+                "Export the times of comments and actions in one zone, or with their zones.",
+            )
+
     def summary(self) -> str:
         """Return one line: how the file is understood."""
         used = sum(map(len, self.by_comment.values()))
         removals = sum(removed for actions in self.by_comment.values() for _, removed in actions)
-        stated = ",".join(f"{role}={column}" for role, column in self.columns.items())
+        stated = ",".join(f"{role}={quoted(column)}" for role, column in self.columns.items())
         text = (
             f"{self.name}: {self.rows:,} rows, {used:,} actions: {removals:,} remove, {used - removals:,} approve; "
             f"columns {stated}; label window {self.window_us / HOUR_US:g} hours"
@@ -206,7 +222,7 @@ def parse_action_columns(texts: Sequence[str]) -> dict[str, str]:
     """
     roles = (*ACTION_ALIASES, "remove", "approve")
     stated: dict[str, str] = {}
-    for part in (part for text in texts for part in COLUMN_PARTS.findall(text)):
+    for part in column_parts(texts, OPTION, _EXAMPLE):
         role, _, value = (piece.strip() for piece in part.partition("="))
         value = value.strip('"')
         if role not in roles or not value:
@@ -260,30 +276,25 @@ def read_actions(
             recorded.unreadable += 1
             continue
         given_id, kind, when = cells.values
-        comment_id = bare_id("" if given_id is None else str(given_id))
         try:
+            comment_id = bare_id(id_of(given_id))
             action_us = time_us(when, rule)
-        except NoTime:
+        except (NoTime, LostDigits):
             recorded.unreadable += 1
             continue
-        word = str(kind).strip().casefold()
+        text = word(kind)
         times.append(action_us)
-        if word not in removing and word not in approving:
-            recorded.other_kinds[word] += 1
+        if text not in removing and text not in approving:
+            recorded.other_kinds[text] += 1
         elif not comment_id:
             recorded.unreadable += 1
         else:
-            recorded.by_comment.setdefault(comment_id, []).append((action_us, word in removing))
+            recorded.by_comment.setdefault(comment_id, []).append((action_us, text in removing))
     _check(recorded, plan.names, accepted)
     for actions in recorded.by_comment.values():
         actions.sort(key=lambda each: each[0])  # of several at one time, the last of the file decides
     recorded.first_us, recorded.last_us = min(times), max(times)
     return recorded
-
-
-def bare_id(comment_id: str) -> str:
-    """Return an id without white space and without Reddit's prefix of comments, ``t1_``."""
-    return comment_id.strip().removeprefix("t1_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +334,7 @@ def _guessed(file: Input, layout: Layout, role: str) -> str:
 
 
 def _words(columns: Mapping[str, str], role: str) -> frozenset[str]:
-    return frozenset(word.strip().casefold() for word in columns.get(role, "").split("|") if word.strip())
+    return frozenset(word(each) for each in columns.get(role, "").split("|") if each.strip())
 
 
 def _check(recorded: RecordedActions, names: Sequence[str], accepted: Collection[str]) -> None:

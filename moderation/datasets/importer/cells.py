@@ -65,14 +65,20 @@ def _csv(plan: FilePlan, on_read: Callable[[int], None]) -> Iterator[Cells | Unr
         io.TextIOWrapper(stream, layout.encoding, errors=REPAIRABLE if is_utf8 else "replace", newline="") as text,
     ):
         lines = islice(numbered_lines(text), layout.skipped_lines, None)
+        header = list(layout.names)
         for record in csv_records(lines, dialect_of(plan), len(layout.names), _plausibility(plan)):
             if isinstance(record, Unreadable):
                 yield record
+                continue
+            if record.fields[0].strip() == header[0] and [field.strip() for field in record.fields] == header:
+                yield Unreadable(record.line, "the line repeats the header")
                 continue
             values = tuple([record.fields[position] for position in positions])
             repair = Repair.QUOTE if record.is_repaired else None
             if is_utf8 and any(map(has_escaped_bytes, values)):
                 values, repair = tuple(map(repaired, values)), repair or Repair.ENCODING
+            elif not is_utf8 and any("\ufffd" in value for value in values):
+                repair = Repair.REPLACED
             yield Cells(record.line, values, repair)
 
 

@@ -44,7 +44,7 @@ def resolved_mapping(
     mapping = _of_format(known, guessed, names) if known is not None else guessed
     if known is not None:
         ambiguous = {role: several for role, several in ambiguous.items() if getattr(mapping, role) is None}
-    mapping = with_stated(mapping, stated)
+    mapping = with_stated(mapping, {**stated, **_label_column(stated.get("label"), names)})
     for role, several in ambiguous.items():
         if role not in stated and (role == "body" or needs_labels):
             raise DatasetError(
@@ -60,6 +60,16 @@ def resolved_mapping(
         time=checked_time(name, layout, mapping.time, positions),
     )
     return mapping, positions
+
+
+def _label_column(label: LabelRule | AnyLabel | None, names: Sequence[str]) -> dict[str, LabelRule]:
+    """Return the label if its whole text is the name of a column, e.g. ``p>0.5``; nothing otherwise."""
+    if isinstance(label, LabelRule) and label.test != "words" and label.column not in names:
+        text = normal(str(label).replace('"', ""))
+        column = next((each for each in names if normal(each) == text), None)
+        if column is not None:
+            return {"label": LabelRule(column)}
+    return {}
 
 
 def _of_format(known: Format, guessed: ColumnMapping, names: Sequence[str]) -> ColumnMapping:
@@ -91,7 +101,10 @@ def _require(name: str, layout: Layout, mapping: ColumnMapping, known: Format | 
                 "`moderation report --without-labels` describes the comments."
             )
         if layout.kind == "csv" and len(layout.names) == 1:
-            remedy = f"If its columns are separated by another character, state --delimiter. {remedy}"
+            remedy = (
+                "If its columns are separated by another character, state --delimiter. If every line is a comment, add "
+                f"--no-header --columns body=#1. {remedy}"
+            )
         elif layout.kind == "csv" and not layout.names[0].startswith("#") and _looks_like_a_row(layout.names):
             number = max(range(len(layout.names)), key=lambda index: len(layout.names[index])) + 1
             remedy = (

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import zipfile
 import zlib
 from collections.abc import Callable
 from typing import BinaryIO, cast
@@ -18,6 +19,7 @@ MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\x00", "xz"),
 )
+_SKIPPABLE_FRAME = b"\x2a\x4d\x18"  # of Zstandard, after a byte from 0x50 to 0x5f; pzstd writes them
 LONGEST_WINDOW_BYTES = 2**31
 """Reddit dumps are compressed with a window of 2 GiB, which ``zstd`` itself refuses without ``--long=31``."""
 _CHUNK_BYTES = 2_048  # Zstandard expands at most about 23,000 times, so that a chunk gives at most 47 MB
@@ -74,6 +76,8 @@ class _ZstdFile(io.RawIOBase):
 
 def compression_of(head: bytes) -> str | None:
     """Return the compression that the first bytes of a file show; None for none."""
+    if head[1:4] == _SKIPPABLE_FRAME and 0x50 <= head[0] <= 0x5F:
+        return "zstd"
     return next((name for magic, name in MAGIC if head.startswith(magic)), None)
 
 
@@ -93,7 +97,7 @@ def decompressed(raw: BinaryIO, compression: str | None) -> BinaryIO:
     return cast(BinaryIO, opened)
 
 
-DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile)
 """Errors of damaged or truncated compressed data, besides ``OSError``."""
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import csv
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TextIO
 
 MOST_RECORD_CHARACTERS = 1024 * 1024
 """A record that is longer, because of a long field or an open quotation mark, is not read as one."""
 _MOST_LINE_CHARACTERS = 4 * 1024 * 1024
 _ENDINGS = "\r\n"
+_BACKSLASH, _QUOTE = "\ud800", "\ud801"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Dialect:
     Attributes:
         delimiter: one character.
         quote: one character, or None if quotation marks are text.
-        has_escapes: whether a backslash before a quotation mark makes it text; else a doubled one is text.
+        has_escapes: whether a backslash makes a quotation mark or a backslash after it text, besides a doubled
+            quotation mark. Before other characters it is text.
         skips_spaces: whether spaces after a delimiter are no part of the field.
     """
 
@@ -64,7 +66,7 @@ def numbered_lines(text: TextIO) -> Iterator[tuple[int, str]]:
     number = 0
     while line := text.readline(_MOST_LINE_CHARACTERS):
         number += 1
-        yield number, line
+        yield number, line.removeprefix("\ufeff")  # at the beginning, or where files were joined
         while len(line) == _MOST_LINE_CHARACTERS and line[-1] not in _ENDINGS:
             line = text.readline(_MOST_LINE_CHARACTERS)
 
@@ -84,11 +86,18 @@ def csv_records(
         is_plausible: whether fields could be a row, e.g. because the label is one; decides where a quotation mark is
             not closed.
     """
-    delimiter, quote = dialect.delimiter, dialect.quote
+    if dialect.has_escapes:
+        quote = dialect.quote or ""
+        protected = ((number, _protected(line, quote)) for number, line in lines)
+        plain = replace(dialect, has_escapes=False)
+        for each in csv_records(protected, plain, width, lambda fields: is_plausible(_bare(fields, quote))):
+            yield replace(each, fields=_bare(each.fields, quote)) if isinstance(each, Record) else each
+        return
+    delimiter, quote_mark = dialect.delimiter, dialect.quote
     remaining = _Lines(lines)
     while (first := remaining.next()) is not None:
         number, line = first
-        if quote is None or quote not in line:
+        if quote_mark is None or quote_mark not in line:
             fields = line.rstrip(_ENDINGS).split(delimiter)
             if dialect.skips_spaces:
                 fields = [field.lstrip(" ") for field in fields]
@@ -109,6 +118,15 @@ def csv_records(
             yield Record(number, strict[:width])
             continue
         yield _recovered(taken, dialect, width, remaining, is_plausible)
+
+
+def _protected(line: str, quote: str) -> str:
+    """Return a line in which half characters, which no text has, stand for escaped backslashes and quotation marks."""
+    return line.replace("\\\\", _BACKSLASH).replace("\\" + quote, _QUOTE) if "\\" in line else line
+
+
+def _bare(fields: list[str], quote: str) -> list[str]:
+    return [each if each.isascii() else each.replace(_BACKSLASH, "\\").replace(_QUOTE, quote) for each in fields]
 
 
 class _Lines:
@@ -170,7 +188,7 @@ def tolerant_fields(text: str, dialect: Dialect) -> list[str]:
         end = -1 if quote is None or not text.startswith(quote, at) else _closing(text, at + 1, dialect)
         if end >= 0 and quote is not None:
             inner = text[at + 1 : end]
-            fields.append(inner.replace("\\" + quote if dialect.has_escapes else quote + quote, quote))
+            fields.append(inner.replace(quote + quote, quote))
             at = end + 1
         else:
             end = text.find(delimiter, at)
@@ -187,9 +205,7 @@ def _closing(text: str, at: int, dialect: Dialect) -> int:
     """Return the position of the quotation mark that ends the field; -1 for none."""
     quote = dialect.quote or ""
     while (position := text.find(quote, at)) >= 0:
-        if dialect.has_escapes and text[position - 1] == "\\":
-            at = position + 1
-        elif not dialect.has_escapes and text.startswith(quote, position + 1):
+        if text.startswith(quote, position + 1):
             at = position + 2
         elif position + 1 == len(text) or text[position + 1] == dialect.delimiter:
             return position
@@ -204,8 +220,6 @@ def _strict(text: str, dialect: Dialect) -> list[str] | None:
         (text,),
         delimiter=dialect.delimiter,
         quotechar=dialect.quote,
-        doublequote=not dialect.has_escapes,
-        escapechar="\\" if dialect.has_escapes else None,
         skipinitialspace=dialect.skips_spaces,
         strict=True,
     )
@@ -217,11 +231,7 @@ def _strict(text: str, dialect: Dialect) -> list[str] | None:
 
 def _is_open(line: str, dialect: Dialect) -> bool:
     """Whether a line has an odd number of quotation marks."""
-    quote = dialect.quote or ""
-    marks = line.count(quote)
-    if dialect.has_escapes:
-        marks -= line.count("\\" + quote)
-    return marks % 2 == 1
+    return line.count(dialect.quote or "") % 2 == 1
 
 
 def _are_rows(

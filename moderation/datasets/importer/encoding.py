@@ -17,17 +17,29 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _UNDEFINED_IN_1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")
+_SHORTEST_RUN_BYTES = 3  # in Western text, letters with accents are among others
+_SHORTEST_FOREIGN_BYTES = 4
 _ESCAPED = re.compile("[\udc80-\udcff]+")
 _KINDS = (
     (b"%PDF", "a PDF document"),
     (b"SQLite format 3", "an SQLite database"),
     (b"\xd0\xcf\x11\xe0", "an old Office document"),
     (b"\x89PNG", "a picture"),
-    (b"7z\xbc\xaf", "a 7z archive"),
-    (b"Rar!", "a RAR archive"),
     (b"\x80\x04\x95", "a Python pickle"),
     (b"ARROW1", "an Arrow file"),
     (b"Obj\x01", "an Avro file"),
+)
+
+
+_ARCHIVES = (
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"PK\x03\x04", "a ZIP file inside another file, or a damaged one"),
+    (b"\x1f\x8b", "compressed twice"),
+    (b"\x28\xb5\x2f\xfd", "compressed twice"),
+    (b"\x04\x22\x4d\x18", "compressed with LZ4, which is not read"),
+    (b"\xff\x06\x00\x00sNaPpY", "compressed with Snappy, which is not read"),
+    (b"\x5d\x00\x00", "compressed with LZMA, which is not read"),
 )
 
 
@@ -48,8 +60,13 @@ def guess_encoding(head: bytes, name: str, single_byte: str | None = None) -> st
     for magic, title in _KINDS:
         if head.startswith(magic):
             raise DatasetError(name, f"it is {title}", "Export it as CSV, JSON lines or Parquet.")
-    if re.match(rb"\s*<(!doctype|html|\?xml)", head, re.IGNORECASE):
+    archive = next((title for magic, title in _ARCHIVES if head.startswith(magic)), None)
+    if archive is not None or head[257:262] == b"ustar":
+        raise DatasetError(name, f"it is {archive or 'a tar archive'}", "Extract it and import the files in it.")
+    if re.match(rb"\s*<(!doctype|html|\?xml|\w+(\s[^<>]*)?>\s*<)", head, re.IGNORECASE):
         raise DatasetError(name, "it is a web page or XML", "Download the data file itself, or export CSV.")
+    if re.match(rb"\s*(INSERT INTO|CREATE TABLE|-- (MySQL|MariaDB|PostgreSQL)\b)", head, re.IGNORECASE):
+        raise DatasetError(name, "it is SQL", "Export the table as CSV.")
     pairs = max(len(head) // 2, 1)
     if head[1::2].count(0) / pairs > 0.4 and head[0::2].count(0) == 0:
         return "utf-16-le"
@@ -57,36 +74,55 @@ def guess_encoding(head: bytes, name: str, single_byte: str | None = None) -> st
         return "utf-16-be"
     controls = sum(head.count(byte) for byte in (*range(9), *range(14, 27), *range(28, 32)))
     if controls > max(len(head) * 0.02, 3):
-        raise DatasetError(name, "it is not text", "Export it as CSV, JSON lines or Parquet.")
-    valid, invalid = _utf8_balance(head)
+        raise DatasetError(
+            name,
+            "it is not text, or text in an encoding that shows no mark",
+            "Export it as CSV, JSON lines or Parquet. If it is text, state its encoding, e.g. --encoding utf-16-le.",
+        )
+    valid, invalid, in_runs = _utf8_balance(head)
     if invalid <= valid // 10:
         return "utf-8"
     high = sum(byte >= 0x80 for byte in head)
     letters = sum(byte >= 0x80 or 65 <= byte & 0xDF <= 90 for byte in head)
-    if high > 0.3 * max(letters, 1):
+    if high > 0.3 * max(letters, 1) or (in_runs >= _SHORTEST_FOREIGN_BYTES and in_runs > 0.5 * invalid):
         raise DatasetError(
             name,
             "its text is neither UTF-8 nor a Western encoding",
-            "State its encoding, e.g. --encoding cp1251, shift_jis or gb18030.",
+            "State its encoding, e.g. --encoding cp1251, shift_jis or gb18030; --encoding utf-8 if only a few "
+            "characters are damaged.",
         )
     if single_byte is not None:
         return single_byte
     return "iso-8859-1" if _UNDEFINED_IN_1252 & set(head) else "cp1252"
 
 
-def checked_encoding(encoding: str, name: str) -> str:
-    """Return the name under which Python knows an encoding.
+def checked_encoding(encoding: str, name: str, head: bytes = b"") -> str:
+    """Return the name under which Python knows a stated encoding.
+
+    Args:
+        encoding: as stated.
+        name: name of the file for messages.
+        head: first bytes, decompressed.
 
     Raises:
-        DatasetError: Python knows no such text encoding.
+        DatasetError: Python knows no such text encoding, or the byte order mark of the file is that of another one.
     """
     try:
         "".encode(encoding)
-        return codecs.lookup(encoding).name
-    except LookupError as error:
+        codecs.getincrementaldecoder(encoding)("replace").decode(b"id", final=True)
+        known = codecs.lookup(encoding).name
+    except (LookupError, UnicodeError, TypeError) as error:
         raise DatasetError(
             name, f"--encoding {encoding!r} is unknown", "Write for example --encoding utf-8, utf-16 or cp1252."
         ) from error
+    marked = next((each for mark, each in _MARKS if head.startswith(mark)), None)
+    if marked in ("utf-16", "utf-32") and not known.startswith(marked):
+        raise DatasetError(
+            name,
+            f"it begins with the byte order mark of {marked.upper()}, and --encoding states {encoding}",
+            f"Omit --encoding, or state {marked}.",
+        )
+    return known
 
 
 def repaired(text: str) -> str:
@@ -111,8 +147,14 @@ def _single_bytes(data: bytes) -> str:
     return "".join(bytes((byte,)).decode("iso-8859-1" if byte in _UNDEFINED_IN_1252 else "cp1252") for byte in data)
 
 
-def _utf8_balance(head: bytes) -> tuple[int, int]:
-    """Return the numbers of multi-byte characters and of invalid bytes of a text that is decoded as UTF-8."""
+def _utf8_balance(head: bytes) -> tuple[int, int, int]:
+    """Return what a text that is decoded as UTF-8 contains.
+
+    Returns:
+        Numbers of multi-byte characters, of invalid bytes, and of invalid bytes in runs of at least three.
+    """
     text = codecs.getincrementaldecoder("utf-8")(REPAIRABLE).decode(head)
-    invalid = sum(len(found[0]) for found in _ESCAPED.finditer(text))
-    return sum(character > "\x7f" for character in text) - invalid, invalid
+    runs = [len(found[0]) for found in _ESCAPED.finditer(text)]
+    invalid = sum(runs)
+    in_runs = sum(run for run in runs if run >= _SHORTEST_RUN_BYTES)
+    return sum(character > "\x7f" for character in text) - invalid, invalid, in_runs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tempfile
 import zipfile
@@ -10,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from glob import glob
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from moderation.datasets.importer.compression import DAMAGED, Counted, compression_of, decompressed, read_error
@@ -114,8 +115,12 @@ def find_inputs(names: Sequence[str], stdin: Callable[[], BinaryIO]) -> tuple[In
     found: list[Input] = []
     for name in names:
         if name == STDIN:
-            found.append(_spooled(stdin()))
+            found += _of_stdin(stdin())
             continue
+        if not name:
+            raise DatasetError("FILE", "the name is empty", _NAMED)
+        if "://" in name and not Path(name).exists():
+            raise DatasetError(name, "it is an address, and files are not downloaded", "Download it first.")
         paths = [Path(name)] if Path(name).exists() else [Path(each) for each in sorted(glob(name, recursive=True))]
         if not paths:
             raise DatasetError(name, "no such file or folder", _NAMED)
@@ -124,6 +129,10 @@ def find_inputs(names: Sequence[str], stdin: Callable[[], BinaryIO]) -> tuple[In
     if any(each.is_history for each in found) and len(found) > 1:
         history = next(each for each in found if each.is_history)
         raise DatasetError(history.name, "a history folder cannot be combined with other files", "Import it alone.")
+    once: dict[tuple[Path, str | None], Input] = {}
+    for each in found:  # patterns overlap, and links lead to one file by several names
+        once.setdefault((each.path.resolve(), each.member), each)
+    found = list(once.values())
     counts = Counter(each.name for each in found)
     return tuple(each if counts[each.name] == 1 else _with_folder(each) for each in found)
 
@@ -137,7 +146,14 @@ def _of_path(path: Path) -> list[Input]:
         if path.is_dir():
             if (path / COMMENTS).exists() and ((path / ACTIONS).exists() or (path / ARRIVALS).exists()):
                 return [Input(path.name, path, is_history=True)]
-            files = sorted(each for each in path.iterdir() if each.is_file() and each.name.lower().endswith(_ENDINGS))
+            files = sorted(filter(_is_data_file, path.iterdir()))
+            if (inner := _inner_file(path)) is not None:
+                raise DatasetError(
+                    str(path),
+                    f"a folder in it contains files, too, e.g. {inner.relative_to(path)}",
+                    f"State which are meant: '{path}/*{inner.suffix}' for those of the folder itself, "
+                    f"'{path}/**/*{inner.suffix}' for all.",
+                )
             if not files:
                 raise DatasetError(str(path), f"the folder contains no file ending with {', '.join(_ENDINGS)}", _NAMED)
             return [found for each in files for found in _of_path(each)]
@@ -150,6 +166,20 @@ def _of_path(path: Path) -> list[Input]:
     return [Input(path.name, path)]
 
 
+def _is_data_file(path: Path) -> bool:
+    return path.name.lower().endswith(_ENDINGS) and not path.name.startswith(".") and path.is_file()
+
+
+def _inner_file(path: Path) -> Path | None:
+    """Return a data file of a folder inside a folder; None for none."""
+    for folder, names, files in os.walk(path):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        for each in (Path(folder, name) for name in sorted(files)):
+            if each.parent != path and _is_data_file(each):
+                return each
+    return None
+
+
 def _members(path: Path) -> list[Input]:
     with zipfile.ZipFile(path) as archive:
         infos = [each for each in archive.infolist() if not each.is_dir() and not each.filename.startswith("__MACOSX")]
@@ -158,10 +188,26 @@ def _members(path: Path) -> list[Input]:
         raise DatasetError(path.name, "it is a spreadsheet", "Save it as CSV UTF-8 and import that file.")
     if any(each.flag_bits & 1 for each in infos):
         raise DatasetError(path.name, "the ZIP file is encrypted", "Extract it and import the files in it.")
-    wanted = [each for each in infos if each.filename.lower().endswith(_ENDINGS)]
+    wanted = [each for each in infos if PurePosixPath(each.filename).name[:1] != "."]
+    wanted = [each for each in wanted if each.filename.lower().endswith(_ENDINGS)]
     if not wanted:
         raise DatasetError(path.name, "the ZIP file contains no data file", "Extract it and name the file to import.")
     return [Input(f"{path.name}:{each.filename}", path, each.filename) for each in wanted]
+
+
+def _of_stdin(stdin: BinaryIO) -> list[Input]:
+    spooled = _spooled(stdin)
+    found = [spooled]
+    try:
+        if spooled.head()[:2] == b"PK" and zipfile.is_zipfile(spooled.path):
+            found = _members(spooled.path)
+    except DatasetError as error:
+        raise DatasetError(spooled.name, error.cause, error.remedy) from error
+    return [each if each is spooled else _of_spool(spooled, each) for each in found]
+
+
+def _of_spool(spooled: Input, member: Input) -> Input:
+    return replace(member, name=f"{spooled.name}:{member.member}", spool=spooled.spool)
 
 
 def _spooled(stdin: BinaryIO) -> Input:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -14,7 +15,16 @@ from moderation.datasets.importer.csv_rows import Unreadable
 from moderation.datasets.importer.encoding import decoded_line
 from moderation.errors import DatasetError
 
+MOST_LEVELS = 5
+"""Levels of objects inside objects whose keys are columns."""
 _MOST_LINE_BYTES = 16 * 1024 * 1024
+_MOST_DEPTH = 64
+_SEARCH_BYTES = 2_048  # the parser names the path of every event in a buffer before it yields the first
+_NOT_JSON = re.compile(r"[:,\[]\s*(NaN|-?Infinity)")
+_LONG_NUMBER = re.compile(r"[:,\[]\s*-?\d{20,}\s*[,}\]]")
+_HAS_LONG_NUMBERS = ("it contains a number with more than 64 bits", "Export ids as text.")
+_HAS_NAN = ("it contains NaN or Infinity, which JSON does not have", "Export null instead, or export JSON lines.")
+_MOST_ARRAYS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,37 +75,75 @@ def json_array_items(stream: BinaryIO, prefix: str, name: str) -> Iterator[Item 
             number += 1
             yield Item(number, value) if isinstance(value, dict) else Unreadable(number, "the item is not an object")
     except (ijson.JSONError, UnicodeDecodeError) as error:
-        cause = "the file ends inside the JSON" if isinstance(error, ijson.IncompleteJSONError) else "it is not JSON"
+        cause, remedy = _cause(str(error))
         detail = " ".join(str(error).split())[:100]
-        raise DatasetError(
-            name, f"{cause}, after item {number:,} ({detail})", "Export it again, as JSON lines if you can choose."
-        ) from error
+        raise DatasetError(name, f"{cause}, after item {number:,} ({detail})", remedy) from error
 
 
-def array_prefix(head: bytes) -> str | None:
-    """Return the path of the first array of objects in a JSON text, as ``ijson`` writes it.
+def _cause(message: str) -> tuple[str, str]:
+    """Return what is wrong with a JSON text, and the remedy, from the parser's message."""
+    again = "Export it again, as JSON lines if you can choose."
+    if "overflow" in message:
+        return _HAS_LONG_NUMBERS
+    if _NOT_JSON.search(message):
+        return _HAS_NAN
+    if any(each in message for each in ("premature EOF", "ncomplete", "invalid string in json")):  # or a cut literal
+        return "the file ends inside the JSON", again
+    return "it is not JSON", again
+
+
+def no_objects(text: str) -> tuple[str, str]:
+    """Return cause and remedy for JSON from whose beginning no object can be read."""
+    if _NOT_JSON.search(text):
+        return _HAS_NAN
+    if _LONG_NUMBER.search(text):
+        return _HAS_LONG_NUMBERS
+    return (
+        "it looks like JSON, but contains no object for each comment",
+        "Export one object for each comment, e.g. in pandas with to_json(…, orient='records', lines=True).",
+    )
+
+
+def array_prefix(head: bytes, is_wanted: Callable[[str], bool] = lambda key: False) -> str | None:
+    """Return the path of an array of objects in a JSON text, as ``ijson`` writes it.
 
     Args:
         head: beginning of the text, UTF-8.
+        is_wanted: whether a key of an object shows that its array is the right one of several.
 
     Returns:
-        ``""`` for objects one after another over several lines; None if the text is neither.
+        The first array with a wanted key, else the first; ``""`` for objects one after another over several lines;
+        None if the text is neither.
     """
     import ijson
 
     in_array: list[str] = []
+    found: list[str] = []
     is_object = False
+    depth = 0
     try:
-        for prefix, event, _ in ijson.parse(io.BytesIO(head), multiple_values=True):
+        for prefix, event, value in ijson.parse(io.BytesIO(head), multiple_values=True, buf_size=_SEARCH_BYTES):
+            if event in ("start_array", "start_map"):
+                depth += 1
+                if depth > _MOST_DEPTH:
+                    return None
+            elif event in ("end_array", "end_map"):
+                depth -= 1
             if event == "start_array":
                 in_array.append(f"{prefix}.item" if prefix else "item")
+            elif event == "end_array":
+                in_array.pop()
             elif event == "start_map":
-                if prefix in in_array:
-                    return str(prefix)
+                if in_array and prefix == in_array[-1] and prefix not in found and len(found) < _MOST_ARRAYS:
+                    found.append(prefix)
                 is_object = is_object or prefix == ""
+            elif event == "map_key" and is_wanted(value):
+                around = [each for each in found if prefix == each or prefix.startswith(f"{each}.")]
+                if around:
+                    return max(around, key=len)
     except ijson.JSONError:
         pass
-    return "" if is_object else None
+    return found[0] if found else "" if is_object else None
 
 
 class _Transcoded(io.RawIOBase):
@@ -143,12 +191,16 @@ def value_at(fields: dict[str, Any], column: str) -> Any:
 def column_names(items: list[dict[str, Any]]) -> list[str]:
     """Return the columns of objects in order of appearance; those of objects inside objects as ``outer.inner``."""
     names: dict[str, None] = {}
-    for fields in items:
+
+    def add(prefix: str, fields: dict[str, Any], level: int) -> None:
         for key, value in fields.items():
-            if isinstance(value, dict):
-                names.update((f"{key}.{inner}", None) for inner in value)
+            if isinstance(value, dict) and value and level < MOST_LEVELS:
+                add(f"{prefix}{key}.", value, level + 1)
             else:
-                names[key] = None
+                names[f"{prefix}{key}"] = None
+
+    for fields in items:
+        add("", fields, 1)
     return list(names)
 
 
@@ -157,6 +209,8 @@ def _item(number: int, line: bytes) -> Item | Unreadable:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
+        if line.startswith(b"{") and line.endswith(b"},"):  # items of an array without its brackets
+            return _item(number, line[:-1])
         # Half characters as escapes, NaN and other encodings, which orjson refuses.
         text, is_repaired = decoded_line(line)
         try:

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from moderation.datasets.importer.labels import AnyLabel, LabelRule, parse_label
-from moderation.datasets.importer.times import ORDERS, UNITS
+from moderation.datasets.importer.labels import NOT_APPROVED, AnyLabel, LabelRule, parse_label
+from moderation.datasets.importer.times import ORDERS, UNITS, checked_form
 from moderation.errors import ConfigurationError
 
 ROLES = ("body", "label", "time", "community", "id", "author", "parent")
-_EXAMPLE = "Write for example --columns 'body=comment_text,label=toxic>=0.5,time=created_utc:s'."
-COLUMN_PARTS = re.compile(r'(?:[^,"]|"[^"]*")+')
-"""Parts of a value of ``--columns``: between commas that are not quoted."""
-_INVERTED = ("0", "0.0", "false", "f", "no", "n")
+_EXAMPLE = (
+    "Write for example --columns 'body=comment_text,label=toxic>=0.5,time=created_utc:s'. Double quotes protect "
+    "commas: 'label=state=\"spam, ads\"'."
+)
+_COLUMN_PARTS = re.compile(r'(?:[^,"]|"[^"]*")+')
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "body": ("body", "comment_text", "comment_body", "text", "comment", "content", "message", "tweet"),
@@ -86,7 +87,7 @@ class ColumnMapping:
 
     def stated(self) -> str:
         """Return the mapping as ``--columns`` accepts it."""
-        return ",".join(f"{role}={_quoted(str(getattr(self, role)))}" for role in ROLES if getattr(self, role))
+        return ",".join(f"{role}={quoted(str(getattr(self, role)))}" for role in ROLES if getattr(self, role))
 
 
 def label_role(number: int) -> str:
@@ -104,9 +105,9 @@ def parse_columns(texts: Sequence[str]) -> dict[str, Any]:
         ConfigurationError: a role is unknown, is given twice, or its value is malformed.
     """
     stated: dict[str, Any] = {}
-    for part in (part for text in texts for part in COLUMN_PARTS.findall(text)):
+    for part in column_parts(texts, "--columns"):
         role, separator, value = (piece.strip() for piece in part.partition("="))
-        if len(value) > 1 and value.startswith('"') and value.endswith('"'):
+        if len(value) > 1 and value.startswith('"') and value.endswith('"') and '"' not in value[1:-1]:
             value = value[1:-1]
         if not separator or role not in ROLES:
             cause = f"{part!r} does not begin with one of {', '.join(f'{role}=' for role in ROLES)}"
@@ -118,6 +119,23 @@ def parse_columns(texts: Sequence[str]) -> dict[str, Any]:
         except ValueError as error:
             raise ConfigurationError("--columns", f"{part!r}: {error}", _EXAMPLE) from error
     return stated
+
+
+def column_parts(texts: Sequence[str], option: str, example: str = _EXAMPLE) -> list[str]:
+    """Split values of an option between commas that are not quoted.
+
+    Args:
+        texts: values of the option.
+        option: its name, for messages.
+        example: how to write it.
+
+    Raises:
+        ConfigurationError: a quotation mark is not closed.
+    """
+    for text in texts:
+        if text.count('"') % 2:
+            raise ConfigurationError(option, f"{text!r}: a double quote is not closed", example)
+    return [part for text in texts for part in _COLUMN_PARTS.findall(text)]
 
 
 def guess_columns(names: Sequence[str]) -> tuple[ColumnMapping, dict[str, list[str]]]:
@@ -179,10 +197,12 @@ def mapping_from_fields(stored: dict[str, Any]) -> dict[str, Any]:
     """
     stated: dict[str, Any] = {}
     for role, value in stored.items():
-        if role not in ROLES or not (value is None or isinstance(value, str)):
+        if role not in ROLES:
+            raise ConfigurationError("--mapping", f"columns: {role!r} is none of {', '.join(ROLES)}", _EXAMPLE)
+        if not (value is None or isinstance(value, str)):
             raise ConfigurationError("--mapping", f"columns: {role}: {value!r} is not a column", _EXAMPLE)
         try:
-            stated[role] = None if value is None else _value(role, value)
+            stated[role] = _value(role, value) if value else None
         except ValueError as error:
             raise ConfigurationError("--mapping", f"columns: {role}: {error}", _EXAMPLE) from error
     return stated
@@ -191,7 +211,7 @@ def mapping_from_fields(stored: dict[str, Any]) -> dict[str, Any]:
 def _guessed(role: str, column: str) -> object:
     if role == "label":
         if normal(column) in ("approved", "is_approved", "kept"):
-            return LabelRule(column, "=", values=_INVERTED)
+            return LabelRule(column, "=", values=NOT_APPROVED)
         return LabelRule(column)
     if role == "time":
         return TimeRule(column, "us" if normal(column) == "event_time_us" else None)
@@ -208,12 +228,14 @@ def time_rule(value: str) -> TimeRule:
     """Parse ``column`` or ``column:rule``.
 
     Raises:
-        ValueError: the rule is unknown.
+        ValueError: the rule is unknown or malformed.
     """
     for position in (index for index, character in enumerate(value) if character == ":"):
         column, rule = value[:position], value[position + 1 :]
-        if rule in UNITS or rule in ORDERS or "%" in rule:
+        if rule in UNITS or rule in ORDERS:
             return TimeRule(column, rule)
+        if "%" in rule:
+            return TimeRule(column, checked_form(rule))
     head, _, unit = value.rpartition(":")
     if head and re.fullmatch(r"\w{1,12}", unit):
         known = ", ".join((*UNITS, *ORDERS))
@@ -221,5 +243,6 @@ def time_rule(value: str) -> TimeRule:
     return TimeRule(value)
 
 
-def _quoted(text: str) -> str:
-    return f'"{text}"' if "," in text else text
+def quoted(text: str) -> str:
+    """Return a value of ``--columns`` with quotation marks if it has commas outside of them."""
+    return text if _COLUMN_PARTS.fullmatch(text) else f'"{text}"'

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from moderation.datasets.importer.columns import resolved_mapping
 from moderation.datasets.importer.csv_rows import Dialect
 from moderation.datasets.importer.formats import FORMATS, Format, detect
 from moderation.datasets.importer.inputs import Input
-from moderation.datasets.importer.mapping import ColumnMapping, mapping_fields
+from moderation.datasets.importer.mapping import ALIASES, ColumnMapping, mapping_fields, normal
 from moderation.datasets.importer.sniff import Layout, sniff
 from moderation.datasets.recorded import COMMENTS
 from moderation.errors import ConfigurationError, DatasetError
@@ -54,10 +55,21 @@ class Stated:
         return self.format not in (None, HISTORY) or has_text or bool(self.columns) or not self.has_header
 
     def __post_init__(self) -> None:
-        """Check the name of the format."""
+        """Check the name of the format, and that delimiter and quotation mark can be used."""
         if self.format is not None and self.format not in (*FORMATS, HISTORY):
             raise ConfigurationError(
                 "--format", f"{self.format!r} is unknown", f"Use one of {', '.join((*FORMATS, HISTORY))}."
+            )
+        quote = '"' if self.quote is None else self.quote
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in f"\r\n{quote}"):
+            raise ConfigurationError(
+                "--delimiter",
+                f"{self.delimiter!r} is not one character other than line breaks and the quotation mark",
+                "Use comma, semicolon, tab, pipe or a character.",
+            )
+        if self.quote is not None and (len(self.quote) > 1 or self.quote in ("\r", "\n", "\\")):
+            raise ConfigurationError(
+                "--quote", f"{self.quote!r} is not a quotation mark", "Use one character, or none."
             )
 
 
@@ -72,6 +84,8 @@ class FilePlan:
         mapping: columns by role.
         positions: for each role of the mapping, the number of its column from 0.
         unused: columns that are not used.
+        community: community of the comments, if a folder of the path names it (``community=science/part.parquet``) and
+            no column does; else None.
     """
 
     input: Input
@@ -80,6 +94,7 @@ class FilePlan:
     mapping: ColumnMapping
     positions: dict[str, int]
     unused: tuple[str, ...]
+    community: str | None = None
 
     def summary(self) -> str:
         """Return one line: what the file is and how it is read."""
@@ -89,7 +104,8 @@ class FilePlan:
         parts = [layout.title()]
         if self.format is not None:
             parts.insert(0, f"{self.format.title} (--format {self.format.name})")
-        return f"{self.input.name}: {', '.join(parts)}; columns {self.mapping.stated()}"
+        of_path = f"; community {self.community}, by its path" if self.community is not None else ""
+        return f"{self.input.name}: {', '.join(parts)}; columns {self.mapping.stated()}{of_path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +180,13 @@ def plan_import(
     files = []
     for each in inputs:
         on_progress(f"looking at {each.name}")
-        files.append(_plan_file(each, stated, needs_labels, by_actions=actions is not None))
+        try:
+            files.append(_plan_file(each, stated, needs_labels, by_actions=actions is not None))
+        except DatasetError as error:
+            if len(inputs) == 1:
+                raise
+            remedy = f"{error.remedy} If it has no comments, name only the files that have some."
+            raise DatasetError(error.thing, error.cause, remedy) from error
     community = stated.community or next((plan.format.community for plan in files if plan.format), None)
     return ImportPlan(tuple(files), community, needs_labels, stated, actions)
 
@@ -198,7 +220,12 @@ def _plan_file(each: Input, stated: Stated, needs_labels: bool, *, by_actions: b
             )
     used = set(positions.values())
     unused = tuple(name for position, name in enumerate(layout.names) if position not in used and name)
-    return FilePlan(each, layout, known, mapping, positions, unused)
+    folders = dict(part.split("=", 1) for part in each.path.parent.parts if "=" in part)
+    by_path = None
+    if mapping.community is None and "community" not in stated.columns and stated.community is None:
+        by_path = next((unquote(folders[name]) for name in folders if normal(name) in ALIASES["community"]), None)
+    unused += tuple(f"{name} (in the path)" for name in folders if normal(name) not in ALIASES["community"])
+    return FilePlan(each, layout, known, mapping, positions, unused, by_path)
 
 
 def dialect_of(plan: FilePlan) -> Dialect:

@@ -12,6 +12,8 @@ from moderation.timestamps import moment_of
 SHOWN_ROWS = 5
 SHOWN_LEFT_OUT = 10
 SHOWN_VALUES = 20
+SAMPLED_TEXTS = 300
+SAMPLED_CHARACTERS = 1_000
 
 
 class Reason(StrEnum):
@@ -26,6 +28,7 @@ class Reason(StrEnum):
     IMMATURE = "no mature label"
     UNKNOWN_LABEL = "unknown label"
     NO_TIME = "no time"
+    LOST_ID = "incomplete id"
 
 
 class Repair(StrEnum):
@@ -33,6 +36,7 @@ class Repair(StrEnum):
 
     QUOTE = "an unclosed quotation mark read as text"
     ENCODING = "text that is not UTF-8 read as Windows-1252"
+    REPLACED = "characters that the encoding does not have read as U+FFFD"
     TEXT = "text cut at 40,000 characters, or NUL and half characters replaced"
 
 
@@ -83,6 +87,7 @@ class ImportReport:
         repaired: used rows that were changed, by kind.
         first_rows: the first rows as understood.
         first_left_out: the first rows that are left out.
+        first_texts: beginnings of the texts of the first rows, for a guess of their language.
         label_values: labels that are neither removed nor kept, with their counts.
     """
 
@@ -95,6 +100,7 @@ class ImportReport:
     repaired: Counter[Repair] = field(default_factory=Counter)
     first_rows: list[ShownRow] = field(default_factory=list)
     first_left_out: list[LeftOut] = field(default_factory=list)
+    first_texts: list[str] = field(default_factory=list)
     label_values: Counter[str] = field(default_factory=Counter)
 
     @property

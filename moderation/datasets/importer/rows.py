@@ -15,6 +15,7 @@ from moderation.datasets.importer.actions import Immature
 from moderation.datasets.importer.authors import pseudonym
 from moderation.datasets.importer.cells import Cells, read_cells
 from moderation.datasets.importer.csv_rows import Unreadable
+from moderation.datasets.importer.ids import LostDigits, id_of, name_of, text_of
 from moderation.datasets.importer.labels import UnknownLabel
 from moderation.datasets.importer.mapping import label_role, normal
 from moderation.datasets.importer.plan import FilePlan, ImportPlan
@@ -29,7 +30,7 @@ PROGRESS_ROWS = 10_000
 
 _REMOVED_TEXT = re.compile(r"\s*\[\s*(?:removed|deleted)\b[^\[\]]{0,200}\]\s*", re.IGNORECASE)
 _HALF_OR_NUL = re.compile("[\x00\ud800-\udfff]")
-_ABSENT = frozenset(("", "nan", "none", "null"))
+_NULL = "\\N"  # what MySQL and PostgreSQL write for NULL
 _GONE_AUTHORS = frozenset(("[deleted]", "[removed]"))
 
 
@@ -134,7 +135,7 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
     community_at, author_at, parent_at = order.get("community"), order.get("author"), order.get("parent")
     label_rule, time_rule, actions = file.mapping.label, file.mapping.time, plan.actions
     label_at = [order[label_role(number)] for number in range(len(label_rule.rules))] if label_rule is not None else []
-    name, default_community = file.input.name, plan.community or UNKNOWN_COMMUNITY
+    name, default_community = file.input.name, file.community or plan.community or UNKNOWN_COMMUNITY
     needs_labels = plan.needs_labels
     author_secret = plan.stated.author_key
     author_column = file.layout.names[file.positions["author"]] if file.layout and author_at is not None else ""
@@ -153,7 +154,7 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
             if body is not None and not isinstance(body, int | float):
                 return left_out(Reason.UNREADABLE, f"the text is a {type(body).__name__}")
             body = "" if body is None or body != body else str(body)
-        if not body or body.isspace():
+        if not body or body.isspace() or body == _NULL:
             return left_out(Reason.NO_TEXT, "the text is empty")
         if body.lstrip()[:1] == "[" and _REMOVED_TEXT.fullmatch(body):
             return left_out(Reason.TEXT_REMOVED, f"the text is {body.strip()[:40]}")
@@ -167,14 +168,17 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
                 if needs_labels:
                     return left_out(Reason.UNKNOWN_LABEL, str(error))
         if label is None and needs_labels and actions is None:
-            return left_out(Reason.NO_LABEL, "the label is empty")
+            return left_out(Reason.NO_LABEL, _cause_of_none([values[at] for at in label_at]))
         event_time_us = FIRST_TIME_US + index * ROW_STEP_US
         if time_at is not None and time_rule is not None:
             try:
                 event_time_us = time_us(values[time_at], time_rule.rule)
             except NoTime as error:
                 return left_out(Reason.NO_TIME, str(error))
-        given_id = "" if id_at is None else _text(values[id_at])
+        try:
+            given_id = "" if id_at is None else id_of(values[id_at])
+        except LostDigits as error:
+            return left_out(Reason.LOST_ID, str(error))
         if len(given_id) > MAX_ID_CHARACTERS - 20:
             return left_out(Reason.UNREADABLE, f"the id is longer than {MAX_ID_CHARACTERS - 20} characters")
         action_time_us = None
@@ -185,9 +189,9 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
             except Immature as error:
                 if needs_labels:
                     return left_out(Reason.IMMATURE, str(error))
-        author = "" if author_at is None else _text(values[author_at])
-        community = "" if community_at is None else _text(values[community_at])
-        parent = "" if parent_at is None else _text(values[parent_at])
+        author = "" if author_at is None else name_of(values[author_at])
+        community = "" if community_at is None else text_of(values[community_at])
+        parent = "" if parent_at is None else name_of(values[parent_at])
         if author.casefold() in _GONE_AUTHORS:
             author = ""
         author_key = author if has_pseudonyms or not author else pseudonym(author, author_secret)
@@ -208,15 +212,9 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
     return interpret
 
 
-def _text(value: Any) -> str:
-    """Return an id or a name as text; empty if it is absent."""
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else str(value)
-    text = text.strip()
-    if text.casefold() in _ABSENT:
-        return ""
-    return text if text.isascii() and "\0" not in text else _HALF_OR_NUL.sub("\ufffd", text)
+def _cause_of_none(labels: list[Any]) -> str:
+    text = text_of(labels[0]) if len(labels) == 1 else ""
+    return f"the label {text[:40]!r} stands for none" if text else "the label is empty"
 
 
 def _repaired_text(body: str) -> str:

@@ -8,7 +8,15 @@ from dataclasses import replace
 from moderation.datasets.importer.actions import RecordedActions
 from moderation.datasets.importer.plan import ImportPlan
 from moderation.datasets.importer.repeats import Repeats, RepeatSearch, Use, row_check
-from moderation.datasets.importer.report import SHOWN_ROWS, ImportReport, LeftOut, Reason, ShownRow
+from moderation.datasets.importer.report import (
+    SAMPLED_CHARACTERS,
+    SAMPLED_TEXTS,
+    SHOWN_ROWS,
+    ImportReport,
+    LeftOut,
+    Reason,
+    ShownRow,
+)
 from moderation.datasets.importer.rows import Row, read_rows
 from moderation.errors import DatasetError
 
@@ -42,6 +50,8 @@ def survey(plan: ImportPlan, on_progress: Callable[[str], None] = lambda step: N
             if row.repair is not None:
                 report.repaired[row.repair] += 1
             report.times_made_up += not row.is_time_known
+            if len(report.first_texts) < SAMPLED_TEXTS:
+                report.first_texts.append(row.comment.body[:SAMPLED_CHARACTERS])
             if len(report.first_rows) < SHOWN_ROWS:
                 report.first_rows.append(_shown(row))
         on_progress("looking for repeated rows")

@@ -31,12 +31,15 @@ _END_US = time_us_of(datetime(2100, 1, 1, tzinfo=UTC))
 _EXCEL_EPOCH_DAYS = 25_569  # day number of 1970-01-01
 _PER_UNIT_US = {"s": Decimal(1_000_000), "ms": Decimal(1_000), "us": Decimal(1), "ns": Decimal("0.001")}
 _COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_LEAST_DIGITS = 8  # spreadsheets and R write 1.68294E+12 and 1.682935e+09
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"\d{4,},\d+")  # four digits before a comma are no group of thousands
 _SLASHED = re.compile(
     r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})(?:[ ,T]+(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\s*([AaPp])\.?[Mm]\.?)?)?"
 )
+_YEAR_FIRST = re.compile(r"^(\d{4})[/.](\d{1,2})[/.](\d{1,2})(?!\d)")
 _TWITTER = "%a %b %d %H:%M:%S %z %Y"
-_EMPTY = frozenset(("", "nan", "nat", "none", "null", "n/a", "na", "-", "0", "0.0"))
+_EMPTY = frozenset(("", "nan", "nat", "none", "null", "n/a", "na", "-", "0", "0.0", "\\n"))
 
 
 class NoTime(ValueError):
@@ -69,9 +72,25 @@ def time_us(value: object, rule: str | None = None) -> int:
         raise NoTime("the time is empty")
     if rule is not None and "%" in rule:
         return _stated_format(text, rule)
+    if _DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
     if _NUMBER.fullmatch(text):
         return _number(text, rule if rule in UNITS else None)
     return _text(text, rule)
+
+
+def checked_form(form: str) -> str:
+    """Return a form of ``strptime``.
+
+    Raises:
+        ValueError: it is malformed.
+    """
+    try:
+        datetime.strptime("\0", form)
+    except ValueError as error:
+        if "does not match" not in str(error):
+            raise ValueError(f"the form of times cannot be used: {error}") from error
+    return form
 
 
 def is_order_ambiguous(values: list[str]) -> bool:
@@ -92,6 +111,8 @@ def _number(text: str, unit: str | None) -> int:
         number = Decimal(text)
     except InvalidOperation as error:
         raise NoTime(f"{text[:40]!r} is not a time") from error
+    if "e" in text.casefold() and len(number.as_tuple().digits) < _LEAST_DIGITS:
+        raise NoTime(f"{text[:40]!r} has lost its last digits")
     if number.adjusted() > 25 or number.adjusted() < -25:
         raise NoTime(f"{text[:40]!r} is not a time between 2000 and 2099 in any unit")
     if unit is not None:
@@ -120,10 +141,10 @@ def _in_unit(number: Decimal, unit: str) -> int:
 def _text(text: str, order: str | None) -> int:
     if found := _SLASHED.fullmatch(text):
         return _slashed(text, found, order)
-    plain = text
+    plain = _YEAR_FIRST.sub(lambda found: f"{found[1]}-{found[2]:0>2}-{found[3]:0>2}", text)
     for ending in (" UTC", " GMT", " Z"):
         if text.upper().endswith(ending):
-            plain = text[: -len(ending)] + "+00:00"
+            plain = plain[: -len(ending)] + "+00:00"
     for parse in (datetime.fromisoformat, parsedate_to_datetime, lambda value: datetime.strptime(value, _TWITTER)):
         try:
             moment = parse(plain)

@@ -45,6 +45,14 @@ def test_a_dry_run_shows_rows_and_counts_and_writes_nothing(export: Path, tmp_pa
     assert [each.name for each in tmp_path.iterdir()] == ["export.csv"]
 
 
+def test_a_guess_of_the_language_is_printed(tmp_path: Path) -> None:
+    path = tmp_path / "russian.csv"
+    path.write_text("body,at,removed\n" + "Я не знаю, почему они всегда это говорят.,2023-05-01,0\n".replace(", ", " "))
+    result = run("import", path, "--columns", "time=at", "--dry-run")
+    assert "language, guessed from the first 1 texts: Russian 100 %" in result.stdout
+    assert json.loads(run("import", path, "--columns", "time=at", "--json").stdout)["languages"] == {"Russian": 1.0}
+
+
 def test_a_dry_run_says_what_would_be_refused(tmp_path: Path) -> None:
     path = tmp_path / "export.csv"
     path.write_text("body,removed\nx,0\n[removed],1\n")
@@ -104,6 +112,39 @@ def test_a_mapping_with_values_of_another_type_is_refused(text: str, export: Pat
     mapping.write_text(text)
     with pytest.raises(ConfigurationError, match="mapping.json: .* cannot be used"):
         run("import", export, "--columns", COLUMNS, "--mapping", mapping)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"delimiter": ""}', "--delimiter: '' is not one character"),
+        ('{"quote": ";", "delimiter": ";"}', "--delimiter: ';' is not one character other than"),
+        ('{"columns": {"text": "body"}}', "columns: 'text' is none of body, label"),
+        ('{"columns": {"time": "posted:%Q"}}', "the form of times cannot be used"),
+        ('{"columns": {"label": "state=\\"gone"}}', "a double quote is not closed"),
+        ('{"columns": {"body": "body",}}', r"mapping\.json: the mapping cannot be read"),
+    ],
+)
+def test_a_mapping_that_was_edited_wrongly_is_refused(text: str, message: str, export: Path, tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text(text)
+    with pytest.raises(ConfigurationError, match=message):
+        run("import", export, "--mapping", mapping)
+
+
+def test_a_mapping_that_an_editor_saved_with_a_mark_is_read(export: Path, tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text('{"columns": {"body": "said", "author": ""}}', encoding="utf-8-sig")
+    result = json.loads(run("import", export, "--mapping", mapping, "--json").stdout)
+    assert result["mapping"]["columns"]["body"] == "said"
+    assert result["mapping"]["columns"]["author"] is None
+
+
+def test_a_mapping_that_cannot_be_written_is_refused_before_the_work(export: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="file"):
+        run("import", export, "--mapping", tmp_path / "file" / "mapping.json", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_standard_input_folders_and_patterns_are_files_too(export: Path, tmp_path: Path) -> None:

@@ -120,6 +120,11 @@ MALFORMED = {
 
 
 @pytest.mark.slow
+def test_a_csv_file_from_a_pipe_is_scored(model: Path) -> None:
+    found = answers(run("score", "--model", model, given=b"id,body\na1,you idiot\na2,thank you\n"))
+    assert [each["comment"]["comment_id"] for each in found] == ["a1", "a2"]  # type: ignore[index]
+
+
 def test_a_thousand_malformed_lines_between_good_ones_are_all_dead_letters(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     kinds = list(MALFORMED.values())

@@ -81,6 +81,11 @@ def test_an_export_that_loses_many_rows_is_refused_with_the_way_to_accept_it(tmp
         read(plan)
 
 
+def test_an_export_that_nothing_stated_would_help_is_refused_with_its_own_remedy(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no such file or folder. Name a file"):
+        list(arrivals_of(SendPlan(CsvExport(tmp_path / "absent.csv"), tmp_path), lambda bad: None))
+
+
 _any_arrivals = st.lists(
     st.builds(
         Arrival,

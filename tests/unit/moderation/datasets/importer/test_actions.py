@@ -78,6 +78,13 @@ def test_the_last_action_within_the_window_decides(tmp_path: Path) -> None:
     ]
 
 
+def test_actions_in_another_time_zone_are_refused(tmp_path: Path) -> None:
+    files = comments(tmp_path, *(f"c{n},text {n},{at(0)}" for n in range(6)))
+    log = actions(tmp_path, *(f"c{n},remove,{at(n - 4.5)}" for n in range(6)), f"other,approve,{at(9)}")
+    with pytest.raises(DatasetError, match=r"5 of 6 actions precede their comments, the median by 2\.5 hours.*zone"):
+        read(files, recorded(log))
+
+
 def test_of_actions_at_one_time_the_last_of_the_file_decides(tmp_path: Path) -> None:
     rows = (f"c,remove,{at(1)}", f"c,approve,{at(1)}", f"c,remove,{at(1)}", f"x,remove,{at(9)}")
     assert recorded(actions(tmp_path, *rows)).label("c", MAY_1_US).removed
@@ -92,6 +99,15 @@ def test_an_action_belongs_to_the_text_that_was_current(tmp_path: Path) -> None:
     assert [(row.comment.body, row.removed) for row in rows] == [("first", True), ("second", False), ("y", True)]
     assert imported.report.left_out == {Reason.IMMATURE: 1}
     assert [bad.cause for bad in imported.bad_rows] == ["it was edited before an action"]
+
+
+def test_ids_that_were_written_as_floats_match_and_lost_ones_are_unreadable(tmp_path: Path) -> None:
+    files = comments(tmp_path, f"17.0,first,{at(0)}", f"18,second,{at(0)}")
+    log = actions(tmp_path, f"17,remove,{at(1)}", f"18.0,remove,{at(1)}", f"1.7E+18,remove,{at(1)}", f"z,lock,{at(9)}")
+    with pytest.raises(DatasetError, match="1 of 4 rows have no id"):
+        recorded(log)
+    _, rows = read(files, recorded(log, accepted=("left-out",)))
+    assert [(row.comment.comment_id, row.removed) for row in rows] == [("17", True), ("18", True)]
 
 
 def test_comments_that_the_actions_do_not_cover_have_no_label(tmp_path: Path) -> None:

@@ -151,6 +151,7 @@ RIGHT = [
         stated={"columns": "body=#3"},
     ),
     Right("spaces.csv", 'id, body, created_utc, removed\na1, "Which lab ran it?", 1682935200, 0\n', ONE),
+    Right("title.csv", "Export of 2023\n\n" + PLAIN),
     Right("end-of-file-mark.csv", PLAIN + "\x1a", accepted=("left-out",)),
     Right(
         "reddit-listing.json", json.dumps({"data": {"children": [{"kind": "t1", "data": each} for each in OBJECTS]}})
@@ -300,7 +301,6 @@ REFUSED: list[tuple[str, bytes | str, str]] = [
     ("year.csv", dated("2023"), "'2023' is a year"),
     ("arrays.json", '[["a", 1]]', "contains no object"),
     ("numbers.csv", HEADER.replace(",", ";") + "a;x;1682935200;0,25\n", r"'label=removed>=0\.5'"),
-    ("title.csv", "Export of 2023\n\n" + PLAIN, "state --delimiter"),
     ("zero.csv", dated("0"), "the time is empty"),
     ("words.csv", dated("yesterday"), r"'yesterday' is not a time.*--columns time=COLUMN:s"),
     ("removed-bodies.csv", HEADER + ROWS + "b,[removed],1682935200,1\n", r"1 text was removed.*--accept left-out"),

@@ -1,0 +1,1 @@
+"""A table of files: what each contains, what is stated about it, and what the importer understands or answers."""
