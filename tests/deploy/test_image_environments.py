@@ -129,6 +129,7 @@ def test_the_worker_starts_without_airflow(tmp_path: Path) -> None:
         MODERATION_VERIFY_KEYS=KEY,
         MODERATION_DATABASE_URL="postgresql://nobody@127.0.0.1:1/x",
         MODERATION_WORKER_HOST="0.0.0.0",  # noqa: S104 - as in the container; nothing is bound here
+        MODERATION_HTTP_TOKEN="token-of-this-test",
         MODERATION_STATE_FOLDER=str(tmp_path),
     )
     assert done.returncode == 0, done.stderr

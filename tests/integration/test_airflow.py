@@ -162,7 +162,7 @@ def test_tasks_find_the_kafka_connection_and_the_projects_settings(
     run = api.trigger("probe")
     assert api.wait_for_end("probe", run) == "success"
     found = api.returned("probe", run, "find")
-    assert found["connection"] == found["bootstrap"] == stack_with_airflow.kafka
+    assert found["connection"] == found["bootstrap"] == stack_with_airflow.kafka_bootstrap
     assert found["mlflow"] == stack_with_airflow.mlflow_url
     assert found["database"] == f"127.0.0.1:{stack_with_airflow.ports['postgres']}/moderation"
 
