@@ -31,7 +31,7 @@ class Engine(Protocol):
         """Run all statements.
 
         Args:
-            inputs: for every input a folder with at least one Parquet file.
+            inputs: for every input, and every table that exists already, a folder with at least one Parquet file.
             folder: for intermediate files and results.
             on_progress: receives one line at each step.
 
@@ -58,6 +58,11 @@ def opened_duckdb(folder: Path, memory_bytes: int = 2 * 1024**3) -> Iterator[duc
         yield duck
 
 
+def _missing_tables(inputs: Mapping[str, Path]) -> list[tuple[str, str]]:
+    """Return the names and statements of the tables that are not among the inputs, in order."""
+    return [(name, statement) for name, statement in STATEMENTS.items() if name not in inputs]
+
+
 class DuckDbEngine:
     """Engine on DuckDB; see :func:`opened_duckdb`.
 
@@ -76,7 +81,7 @@ class DuckDbEngine:
         with opened_duckdb(folder, self._memory_bytes) as duck:
             for name, files in inputs.items():
                 duck.read_parquet(f"{files}/*.parquet", hive_partitioning=False).create_view(name)
-            for name, statement in STATEMENTS.items():
+            for name, statement in _missing_tables(inputs):
                 on_progress(f"duckdb: {name.replace('_', ' ')}")
                 duck.execute(f"CREATE TABLE {name} AS {statement}")
             for name, path in results.items():
@@ -106,7 +111,7 @@ class SparkEngine:
         try:
             for name, files in inputs.items():
                 spark.read.parquet(str(files)).createOrReplaceTempView(name)
-            for name, statement in STATEMENTS.items():
+            for name, statement in _missing_tables(inputs):
                 frame = spark.sql(statement)
                 (frame.cache() if name in _CACHED else frame).createOrReplaceTempView(name)
             for name, path in results.items():

@@ -23,7 +23,7 @@ from moderation.adapters.model_folder.folder import OpenModel
 from moderation.text import KERNEL_VERSION
 from moderation.timestamps import DAY_US
 
-FORMAT = 1
+FORMAT = 2
 """Increase it when recomputation writes other columns, or computes them otherwise."""
 _LIST = "files.json"
 _INCOMING = "incoming-"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from batch.record_isolation import Failure, parse_failure, reasons_each, score_e
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
 from moderation.adapters.model_folder.folder import OpenModel
+from moderation.adapters.reconciliation.row_digests import row_digest
 from moderation.contracts import Read, Rules, Verdict, read_record
 from moderation.errors import InvalidRecord, PastVersionRefused
 from moderation.ledger import Versions
@@ -54,6 +55,8 @@ SCHEMA = pa.schema(
         ("repairs", pa.string()),
         ("rules_version", pa.int32()),
         ("is_other_model", pa.bool_()),
+        ("digest_upper", pa.int64()),
+        ("digest_lower", pa.int64()),
     ]
 )
 _NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
@@ -252,6 +255,7 @@ class FileRecomputer:
             [",".join(row.read.repairs) for row in rows],
             [rules_at(task.rules, row.offset).version for row in rows],
             [is_other for _, is_other in versions],
+            *_digests(rows, record_ids, scores, verdicts, reasons),
         ]
         arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
@@ -268,6 +272,34 @@ class FileRecomputer:
             except PastVersionRefused as refusal:
                 self.unopened[version] = refusal.cause
         return self._models.get(version)
+
+
+def _digests(
+    rows: Sequence[_Row],
+    record_ids: Sequence[bytes],
+    scores: NDArray[np.int64],
+    verdicts: NDArray[np.int64],
+    reasons: Sequence[str],
+) -> tuple[list[int], list[int]]:
+    """Return the upper and lower halves of the digests of rows."""
+    upper, lower = [], []
+    for row, record_id, score, verdict, reason in zip(
+        rows, record_ids, scores.tolist(), verdicts.tolist(), reasons, strict=True
+    ):
+        comment = row.read.comment
+        first, second = row_digest(
+            row.offset,
+            comment.event_time_us,
+            row.append_us,
+            score,
+            VERDICTS[verdict],
+            comment.comment_id,
+            record_id,
+            reason,
+        )
+        upper.append(first)
+        lower.append(second)
+    return upper, lower
 
 
 def _is_wanted(rows: pa.Table | pa.RecordBatch, letters: pa.Array) -> pa.Array:

@@ -40,7 +40,7 @@ from moderation.adapters.reconciliation.frozen_days import (
     frozen_day,
     late_for_frozen_days,
 )
-from moderation.adapters.reconciliation.ledger_digests import AGES_US, DIGESTS_QUERY, export_ledger_rows
+from moderation.adapters.reconciliation.ledger_digests import AGES_US, digests_query, export_ledger_rows
 from moderation.adapters.reconciliation.runs import (
     Run,
     StoredRun,
@@ -139,7 +139,7 @@ def reconcile_day(
         inputs = {name: folder / name for name in INPUTS}
         store = LakeStore(settings.lake_url)
         require_ownership(store, connection)
-        query = None if full else DIGESTS_QUERY
+        query = None if full else digests_query
         kept = None if full else KeptRows(settings.state_folder / KEPT_FOLDER)
         with take_snapshot(url, topic, day_bounds_us(day), folder, store, query) as snapshot:
             clock.lap("snapshot")
@@ -179,6 +179,7 @@ def reconcile_day(
                 inputs["compared"] = inputs["recomputed"]
                 _write_no_ages(inputs["stored_ages"])
             else:
+                inputs["copies"] = folder / "copies"
                 digests = compare_digests(url, snapshot, inputs, folder, on_progress)
                 on_progress(f"{day}: {digests.different:,} of {digests.hours:,} hours differ")
                 clock.lap("digests")

@@ -5,7 +5,8 @@ Inputs, one view each; ``part`` and ``pos`` stand for partition and offset, verd
 - ``recomputed``: the lake's records of the day, recomputed. topic_id, part, pos, event_us, append_us, community,
   comment_id, record_hash, record_id, score, verdict, reasons (JSON, empty for none), is_late, is_replay, model_version,
   policy_version, kernel_version, rules_version, repairs, is_quarantined: its bytes are those of a dead letter
-  ``processing_failed``; it is not scored. is_other_model: the model has another digest than the one that served
+  ``processing_failed``; it is not scored. is_other_model: the model has another digest than the one that served.
+  digest_upper, digest_lower: see :mod:`moderation.adapters.reconciliation.row_digests`
 - ``compared``: those of ``recomputed`` that are compared row by row with the ledger: all of them, or without those of
   hours with equal digests that count alike (:mod:`batch.reconcile.digests`)
 - ``ledger``: the speed layer's rows of the day. topic_id, part, pos, event_us, append_us, community, comment_id,
@@ -21,7 +22,8 @@ Inputs, one view each; ``part`` and ``pos`` stand for partition and offset, verd
 - ``cuts``: by partition, ``archived`` is the end of the lake and ``next`` the end of the ledger
 - ``actions``: comment_id, action and its time
 
-Each statement creates the table of its name from inputs and earlier tables.
+Each statement creates the table of its name from inputs and earlier tables. An input of a statement's name replaces the
+statement.
 """
 
 from __future__ import annotations
@@ -46,19 +48,21 @@ def _sums(of: str) -> str:
     return ", ".join(f"CAST(SUM({of.format(measure)}) AS BIGINT) AS {measure}" for measure in MEASURES)
 
 
-# Of several copies of a record the first one counts: by partition, then by offset. A hash of 64 bits finds the few
-# records that may have copies; the whole record id decides. A quarantined record is not a copy and has no copies.
-_COPIES = """
+REPEATED = """
+SELECT r.topic_id, r.part, r.pos, r.record_id, r.is_late FROM recomputed r
+  JOIN (SELECT topic_id, record_hash FROM recomputed WHERE NOT is_quarantined
+         GROUP BY topic_id, record_hash HAVING COUNT(*) > 1) h
+    ON h.topic_id = r.topic_id AND h.record_hash = r.record_hash
+ WHERE NOT r.is_quarantined
+"""
+"""Records that may have copies: a hash of 64 bits finds the few. A quarantined record is not a copy and has none."""
+COPIES_OF_REPEATED = """
 SELECT topic_id, part, pos FROM (
-    SELECT r.topic_id, r.part, r.pos,
-           ROW_NUMBER() OVER (PARTITION BY r.topic_id, r.record_id ORDER BY r.part, r.pos) AS nth
-      FROM recomputed r
-      JOIN (SELECT topic_id, record_hash FROM recomputed WHERE NOT is_quarantined
-             GROUP BY topic_id, record_hash HAVING COUNT(*) > 1) h
-        ON h.topic_id = r.topic_id AND h.record_hash = r.record_hash
-     WHERE NOT r.is_quarantined) n
+    SELECT topic_id, part, pos, ROW_NUMBER() OVER (PARTITION BY topic_id, record_id ORDER BY part, pos) AS nth
+      FROM repeated) n
  WHERE nth > 1
 """
+"""The copies among them: all but the first one, by partition, then by offset. The whole record id decides."""
 
 _BATCH_PANES = f"""
 SELECT r.topic_id, r.part, r.community, r.event_us - r.event_us % {PANE_US} AS start_us, r.model_version,
@@ -249,7 +253,7 @@ SELECT r.model_version, a.action, r.verdict, CAST(COUNT(*) AS BIGINT) AS comment
 """
 
 STATEMENTS: dict[str, str] = {
-    "copies": _COPIES,
+    "copies": f"WITH repeated AS ({REPEATED}) {COPIES_OF_REPEATED}",
     "batch_panes": _BATCH_PANES,
     "unequal": _UNEQUAL,
     "causes": _CAUSES,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from batch.reconcile.engines import opened_duckdb
 from moderation.adapters.reconciliation.ledger_digests import Hour
+from moderation.adapters.reconciliation.row_digests import with_digests
 from moderation.timestamps import HOUR_US
 
 _IS_STORED = "u.model_version IS NOT NULL AND NOT r.is_quarantined"
@@ -20,12 +21,14 @@ _JOINED = """
   LEFT JOIN ledger l ON u.model_version IS NOT NULL
                     AND l.topic_id = r.topic_id AND l.part = r.part AND l.pos = r.pos
 """
-_REPLACED = f"""
-SELECT r.* REPLACE (CASE WHEN {_IS_STORED} THEN coalesce(l.score, 0)::INTEGER ELSE r.score END AS score,
+_SCORED = f"""
+SELECT r.* EXCLUDE (digest_upper, digest_lower)
+           REPLACE (CASE WHEN {_IS_STORED} THEN coalesce(l.score, 0)::INTEGER ELSE r.score END AS score,
                     CASE WHEN {_IS_STORED} THEN coalesce(l.verdict, 0)::INTEGER ELSE r.verdict END AS verdict,
                     CASE WHEN {_IS_STORED} THEN coalesce(l.reasons, '') ELSE r.reasons END AS reasons)
 {_JOINED}
 """
+_REPLACED = with_digests(_SCORED)
 _HOURS = f"""
 SELECT DISTINCT topic_id, part, event_us - event_us % {HOUR_US} FROM recomputed
  WHERE list_contains(?, model_version) AND NOT is_quarantined ORDER BY ALL

@@ -1,7 +1,7 @@
 """Benchmark of reconciling days with millions of rows: by digests and by all rows, with scoring and without.
 
-Days of stated sizes have made-up scores, so that no scoring is measured. Another day has comments in a real lake: it is
-reconciled with scoring, then again without.
+Days of stated sizes have made-up scores, and the digests that are computed with the scores, so that no scoring is
+measured. Another day has comments in a real lake: it is reconciled with scoring, then again without.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from local.bench.measured_day import DAY, PANES, PARTITIONS, START_US, TABLE_PAR
 from local.bench.stream.run import Bench
 from local.bench.stream.worker import ledger_of
 from moderation.adapters.kafka.topics import COMMENTS
+from moderation.adapters.reconciliation.row_digests import with_digests
 from moderation.datasets.history import LabelledComment
 from moderation.errors import StackError
 from moderation.settings import required
@@ -121,7 +122,7 @@ def _reconcile(bench: Bench, count: int, on_progress: OnProgress) -> dict[str, M
         _fill(required(settings.database_url, "database_url"), settings.topic_prefix + COMMENTS.name, count)
         with duckdb.connect() as duck:
             source = _ROWS.format(rows=count, numbers=_NUMBERS.format(rows=count))
-            query = _RECOMPUTED.format(source=source)
+            query = with_digests(_RECOMPUTED.format(source=source))
             (folder / "scored").mkdir()
             duck.sql(query).write_parquet(str(folder / "scored" / "0.parquet"), compression="zstd")
         settings = settings.model_copy(update={"lake_url": str(folder / "lake"), "state_folder": folder / "state"})

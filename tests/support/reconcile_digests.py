@@ -4,32 +4,55 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batch.reconcile.digests import settle
+from batch.reconcile.digests import OUTPUTS, settle
 from batch.reconcile.engines import DuckDbEngine, Engine
 from batch.reconcile.results import read_results
-from moderation.adapters.reconciliation.ledger_digests import Hour, LedgerDigests, read_ledger_digests
+from moderation.adapters.reconciliation.ledger_digests import Hour
 from tests.support.reconcile_oracle import AGES_MINUTES, MINUTE_US
-from tests.support.reconcile_tables import COUNTED, HOUR_US, Decided, Seen, Tables, key_of, write, write_ledger
+from tests.support.reconcile_tables import HOUR_US, Decided, Seen, Tables, key_of, write, write_ledger
+
+WORDS = ("allow", "review", "remove")
+COLUMNS = (
+    *("topic_id", "part", "community", "start_us", "model_version", "policy_version", "kernel_version", "repairs"),
+    *("fate", "age", "rows", "upper", "lower"),
+)
+"""Columns of the digests that PostgreSQL exports."""
+_KINDS = {
+    **dict.fromkeys(("topic_id", "community", "model_version", "policy_version"), pa.string()),
+    **dict.fromkeys(("kernel_version", "repairs", "upper", "lower"), pa.string()),
+    **dict.fromkeys(("part", "fate", "age"), pa.int32()),
+    **dict.fromkeys(("start_us", "rows"), pa.int64()),
+}
 
 
-def hash_of(row: Decided) -> int:
-    """Return the number that the digest of a row starts with: upper and lower half are signed."""
-    numbers = (row.part, row.pos, row.event_us, row.append_us, row.score, row.verdict, row.fate)
-    texts = (
-        *(row.topic_id, row.record_id.hex(), row.model_version, row.policy_version, row.kernel_version),
-        *(row.repairs, row.reasons, row.community, row.comment_id),
-    )
-    text = "|".join([*map(str, numbers), *(f"{len(each.encode())}:{each}" for each in texts)])
-    digest = hashlib.sha256(text.encode()).digest()
+def halves_of(row: Decided) -> tuple[int, int]:
+    """Return the signed numbers that the digest of a row starts with."""
+    numbers = (row.pos, row.event_us, row.append_us, row.score)
+    return _halves(numbers, WORDS[row.verdict], row.comment_id, row.record_id, row.reasons)
+
+
+def digest_columns(row: Mapping[str, Any]) -> dict[str, int]:
+    """Return the digest that belongs to a recomputed record, as its columns."""
+    numbers = [row[name] for name in ("pos", "event_us", "append_us", "score")]
+    halves = _halves(numbers, WORDS[row["verdict"]], row["comment_id"], row["record_id"], row["reasons"])
+    return dict(zip(("digest_upper", "digest_lower"), halves, strict=True))
+
+
+def _halves(numbers: Iterable[int], verdict: str, comment_id: str, record_id: bytes, reasons: str) -> tuple[int, int]:
+    lengths = (len(comment_id.encode()), len(record_id))
+    text = "|".join([*map(str, (*numbers, verdict, *lengths)), comment_id, *([reasons] if reasons else [])])
+    digest = hashlib.sha256(text.encode() + record_id).digest()
     upper, lower = (int.from_bytes(digest[at : at + 8], "big", signed=True) for at in (0, 8))
-    return (upper * 2**64 + lower) % 2**128
+    return upper, lower
 
 
 def hour_of(row: Decided) -> Hour:
@@ -37,30 +60,26 @@ def hour_of(row: Decided) -> Hour:
     return Hour(row.topic_id, row.part, row.event_us // HOUR_US * HOUR_US)
 
 
-def write_digests(tables: Tables, folder: Path) -> LedgerDigests:
-    """Write the file that PostgreSQL would export, one row for each pane, and read it."""
-    rows = []
-    panes: dict[tuple[object, ...], list[Decided]] = {}
-    for row in tables.ledger.values():
-        panes.setdefault((*key_of(row), row.fate == COUNTED), []).append(row)
-    for (topic_id, part, community, start_us, model, policy, is_counted), group in panes.items():
-        total = sum(map(hash_of, group)) % 2**128
-        upper, lower = divmod(total, 2**64)
-        ages = [
-            sum(row.stored_us - (row.event_us // HOUR_US + 1) * HOUR_US <= minutes * MINUTE_US for row in group)
-            for minutes in AGES_MINUTES
-        ]
-        key = (topic_id, part, community, start_us, model, policy, is_counted)
-        rows.append((*key, len(group), str(upper), str(lower), *ages))
-    names = ("topic_id", "part", "community", "start_us", "model_version", "policy_version", "is_counted", "rows")
-    fields = [*names, "upper", "lower", *(f"age{number}" for number in range(len(AGES_MINUTES)))]
-    kinds = [pa.string(), pa.int32(), pa.string(), pa.int64(), pa.string(), pa.string(), pa.bool_(), pa.int64()]
-    kinds += [pa.string(), pa.string(), *(pa.int64() for _ in AGES_MINUTES)]
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(fields)
-    arrays = [pa.array(values, kind) for values, kind in zip(columns, kinds, strict=True)]
+def digests_of(rows: Iterable[Decided]) -> list[tuple[object, ...]]:
+    """Return what PostgreSQL computes, one row for each group and age, in the order of ``COLUMNS``."""
+    groups: dict[tuple[object, ...], list[Decided]] = {}
+    for row in rows:
+        late_us = row.stored_us - (row.event_us // HOUR_US + 1) * HOUR_US
+        age = sum(late_us > minutes * MINUTE_US for minutes in AGES_MINUTES)
+        groups.setdefault((*key_of(row), row.kernel_version, row.repairs, row.fate, age), []).append(row)
+    return [
+        (*key, len(group), *(str(sum(halves)) for halves in zip(*map(halves_of, group), strict=True)))
+        for key, group in groups.items()
+    ]
+
+
+def write_digests(rows: Iterable[Decided], folder: Path) -> None:
+    """Write the file that PostgreSQL would export."""
+    lines = digests_of(rows)
+    columns = list(zip(*lines, strict=True)) if lines else [()] * len(COLUMNS)
+    arrays = [pa.array(values, _KINDS[name]) for values, name in zip(columns, COLUMNS, strict=True)]
     folder.mkdir(parents=True)
-    pq.write_table(pa.Table.from_arrays(arrays, names=fields), folder / "0.parquet")
-    return read_ledger_digests(folder)
+    pq.write_table(pa.Table.from_arrays(arrays, names=COLUMNS), folder / "0.parquet")
 
 
 def reconcile_by_digests(tables: Tables, engine: Engine | None = None) -> tuple[Seen, int, Counter[str]]:
@@ -73,11 +92,11 @@ def reconcile_by_digests(tables: Tables, engine: Engine | None = None) -> tuple[
         folder = Path(name)
         (folder / "work").mkdir()
         inputs = write(tables, folder)
-        for each in ("compared", "ledger", "stored_ages"):
+        for each in OUTPUTS:
             inputs[each] = folder / f"{each}_settled"
-        digests = write_digests(tables, folder / "ledger_digests")
+        write_digests(tables.ledger.values(), folder / "ledger_digests")
         with duckdb.connect() as duck:
-            different = settle(duck, inputs, digests)
+            different = settle(duck, inputs, folder / "ledger_digests")
         rows = [row for row in tables.ledger.values() if hour_of(row) in different]
         write_ledger([row.without_stored_us() for row in rows], inputs["ledger"])
         counts = Counter({each: pq.read_table(inputs[each]).num_rows for each in ("compared", "ledger")})

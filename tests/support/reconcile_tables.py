@@ -17,6 +17,8 @@ from batch.reconcile.lake_letters import SCHEMA as LAKE_LETTERS
 from batch.reconcile.recompute import SCHEMA
 from batch.reconcile.results import DayResults, read_results
 from batch.reconcile.run import AGES_SCHEMA
+from batch.reconcile.sql import VERDICTS
+from moderation.adapters.reconciliation.row_digests import row_digest
 from moderation.adapters.reconciliation.snapshot import LETTER_FIELDS
 
 ALLOW, REVIEW, REMOVE = range(3)
@@ -74,6 +76,20 @@ class Worth:
     reasons: str = ""
     rules_version: int = 2
     is_other_model: bool = False
+
+    @property
+    def digest_upper(self) -> int:
+        """Upper half of the row's digest."""
+        return self._digest()[0]
+
+    @property
+    def digest_lower(self) -> int:
+        """Lower half of the row's digest."""
+        return self._digest()[1]
+
+    def _digest(self) -> tuple[int, int]:
+        numbers = (self.pos, self.event_us, self.append_us, self.score)
+        return row_digest(*numbers, VERDICTS[self.verdict], self.comment_id, self.record_id, self.reasons)
 
 
 @dataclass(frozen=True)

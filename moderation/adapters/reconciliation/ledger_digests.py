@@ -1,19 +1,15 @@
-"""Digests of the ledger's rows by pane, computed from the rows by PostgreSQL; and the rows of chosen hours."""
+"""Digests of the ledger's rows, computed from the rows by PostgreSQL; and the rows of chosen hours."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow.parquet as pq
-
-from moderation.adapters.reconciliation.row_digests import RowsDigest, row_text
 from moderation.adapters.reconciliation.snapshot import Snapshot, case_number, export_rows, ledger_columns
 from moderation.adapters.sql.connection import connected
-from moderation.contracts import Fate, Verdict
+from moderation.contracts import Fate
 from moderation.panes import PANE_US
 from moderation.timestamps import HOUR_US, day_of
 
@@ -28,37 +24,13 @@ class Hour(NamedTuple):
 
 AGES_US = (0, 300_000_000, 900_000_000, 3_600_000_000, 21_600_000_000, 86_400_000_000)
 """Times after the end of a pane's hour at which provisional numbers are measured."""
-_TEXT = row_text(
-    {
-        **{"part": "d.partition", "pos": 'd."offset"', "event_us": "d.event_time_us", "append_us": "d.append_us"},
-        **{"score": "d.score_ppm", "verdict": case_number("d.verdict", list(Verdict))},
-        **{"fate": case_number("d.fate", list(Fate)), "topic_id": "d.topic_id::text"},
-        **{"record_id": "encode(d.record_id, 'hex')", "model_version": "d.model_version"},
-        **{"policy_version": "d.policy_version", "kernel_version": "d.kernel_version"},
-        **{"repairs": "coalesce(d.repairs, '')", "reasons": "coalesce(d.reasons::text, '')"},
-        **{"community": "d.community", "comment_id": "d.comment_id"},
-    },
-    "octet_length",
-)
-# OFFSET 0 keeps PostgreSQL from computing the hash once for each of its halves.
-_DIGESTS = f"""
-SELECT d.topic_id::text AS topic_id, d.partition AS part, d.community,
-       d.event_time_us - d.event_time_us % {PANE_US} AS start_us, d.model_version, d.policy_version,
-       d.fate = '{Fate.COUNTED}' AS is_counted, count(*) AS rows,
-       sum(('x' || substr(h.sha, 1, 16))::bit(64)::bigint)::text AS upper,
-       sum(('x' || substr(h.sha, 17, 16))::bit(64)::bigint)::text AS lower, {
-    ", ".join(
-        f"count(*) FILTER (WHERE d.stored_us <= d.event_time_us - d.event_time_us % {HOUR_US} + {HOUR_US + age_us}) "
-        f"AS age{number}"
+_AGE = f"""CASE WHEN stored_us IS NULL THEN {len(AGES_US)} {
+    " ".join(
+        f"WHEN stored_us <= event_time_us - event_time_us % {HOUR_US} + {HOUR_US + age_us} THEN {number}"
         for number, age_us in enumerate(AGES_US)
     )
-}
-  FROM speed.decisions d
- CROSS JOIN LATERAL (SELECT encode(sha256(convert_to({_TEXT}, 'UTF8')), 'hex') AS sha OFFSET 0) h
- WHERE d.topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND d.append_day >= '{{first_append_day}}'::date
-   AND d.event_time_us >= {{start_us}} AND d.event_time_us < {{end_us}}
- GROUP BY 1, 2, 3, 4, 5, 6, 7
-"""  # noqa: S608 - constants, numbers and ids
+} ELSE {len(AGES_US)} END"""
+_CAST_VERSION = 180_000
 _ROWS = f"""
 SELECT {ledger_columns("d.", "NULL::bigint")}
   FROM speed.decisions d
@@ -67,39 +39,41 @@ SELECT {ledger_columns("d.", "NULL::bigint")}
    AND d.event_time_us < h.start_us + {HOUR_US} AND d."offset" < h.next
  WHERE d.append_day >= '{{first_append_day}}'::date AND d.event_time_us >= {{start_us}} AND d.event_time_us < {{end_us}}
 """  # noqa: S608 - the same
-DIGESTS_QUERY = _DIGESTS
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerDigests:
-    """Digests of the ledger's rows of a day.
+def digests_query(server_version: int) -> str:
+    """Return the query of the digests of a day's rows, with place holders that ``take_snapshot`` fills in.
 
-    Attributes:
-        hours: by partition and hour.
-        file: Parquet file with one row for each pane and whether its rows count; has the columns ``age0``, ….
-    """
-
-    hours: Mapping[Hour, RowsDigest]
-    file: Path
-
-
-def read_ledger_digests(folder: Path) -> LedgerDigests:
-    """Read the digests that a snapshot exported.
+    The result has one row for each group of :mod:`moderation.adapters.reconciliation.row_digests` and each ``age``: the
+    index of the first of ``AGES_US`` at which its rows were stored, ``len(AGES_US)`` if they came later or have no
+    time. ``upper`` and ``lower`` are sums as texts.
 
     Args:
-        folder: the folder ``ledger_digests`` of the snapshot.
+        server_version: of PostgreSQL as libpq numbers it, e.g. 180004.
     """
-    file = folder / "0.parquet"
-    hours: dict[Hour, RowsDigest] = {}
-    names = ["topic_id", "part", "start_us", "rows", "upper", "lower"]
-    with pq.ParquetFile(file) as opened:
-        for batch in opened.iter_batches(columns=names):
-            for topic_id, part, start_us, rows, upper, lower in zip(
-                *(batch.column(name).to_pylist() for name in names), strict=True
-            ):
-                hour = Hour(topic_id, part, start_us - start_us % HOUR_US)
-                hours[hour] = hours.get(hour, RowsDigest()).plus(RowsDigest.of(rows, int(upper), int(lower)))
-    return LedgerDigests(hours, file)
+    upper, lower = (_signed_number(f"substring(sha FROM {first} FOR 8)", server_version) for first in (1, 9))
+    # OFFSET 0 keeps PostgreSQL from computing the hash once for each of its halves. concat_ws leaves out nulls.
+    return f"""
+SELECT topic_id::text AS topic_id, part, community, start_us, model_version, policy_version, kernel_version,
+       coalesce(repairs, '') AS repairs, {case_number("fate", list(Fate))} AS fate, age, rows, upper::text AS upper,
+       lower::text AS lower
+  FROM (SELECT topic_id, partition AS part, community, event_time_us - event_time_us % {PANE_US} AS start_us,
+               model_version, policy_version, kernel_version, repairs, fate, {_AGE} AS age, count(*) AS rows,
+               sum({upper}) AS upper, sum({lower}) AS lower
+          FROM (SELECT *, sha256(convert_to(concat_ws(
+                              '|', "offset", event_time_us, append_us, score_ppm, verdict, octet_length(comment_id),
+                              octet_length(record_id), comment_id, reasons), 'UTF8') || record_id) AS sha
+                  FROM speed.decisions
+                 WHERE topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND append_day >= '{{first_append_day}}'::date
+                   AND event_time_us >= {{start_us}} AND event_time_us < {{end_us}} OFFSET 0) hashed
+         GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) grouped
+"""  # noqa: S608 - constants, numbers and ids
+
+
+def _signed_number(eight_bytes: str, server_version: int) -> str:
+    if server_version >= _CAST_VERSION:
+        return f"{eight_bytes}::bigint"
+    return f"('x' || encode({eight_bytes}, 'hex'))::bit(64)::bigint"
 
 
 def export_ledger_rows(url: str, snapshot: Snapshot, hours: Collection[Hour], folder: Path) -> None:

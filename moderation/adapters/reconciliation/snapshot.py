@@ -5,11 +5,12 @@ Rows are exported from PostgreSQL by binary COPY to Arrow and Parquet files. The
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
@@ -143,6 +144,8 @@ SELECT {ledger_columns()}
  WHERE topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND append_day >= '{{first_append_day}}'::date
    AND event_time_us >= {{start_us}} AND event_time_us < {{end_us}}
 """  # noqa: S608 - trusted numbers, dates and ids
+# For a hash table of all groups of a busy day in memory.
+_GROUPING = {"work_mem": "256MB"}
 _PANES = """
 SELECT topic_id::text AS topic_id, partition AS part, community, start_us, model_version, policy_version,
        comments, reviews, removals, score_sum
@@ -164,7 +167,12 @@ SELECT topic_id, partition, "offset", reason, coalesce(replayed_as_topic_id, top
 
 @contextmanager
 def take_snapshot(
-    url: str, topic: str, bounds_us: tuple[int, int], folder: Path, store: LakeStore, digests_query: str | None = None
+    url: str,
+    topic: str,
+    bounds_us: tuple[int, int],
+    folder: Path,
+    store: LakeStore,
+    digests_query: Callable[[int], str] | None = None,
 ) -> Iterator[Snapshot]:
     """Take a snapshot, and export ledger rows and panes of a range of event time as Parquet files.
 
@@ -174,7 +182,8 @@ def take_snapshot(
         bounds_us: start and end of the range, half-open; see :func:`day_bounds_us`.
         folder: receives the folders ``ledger``, ``speed_panes``, ``letters`` and ``cuts``, each with one file.
         store: the lake, which confirms replays of records in quarantine.
-        digests_query: exports its result into the folder ``ledger_digests``, instead of the ledger's rows.
+        digests_query: returns a query by the version of PostgreSQL; exports its result into the folder
+            ``ledger_digests``, instead of the ledger's rows.
 
     Raises:
         LakeDamaged: a file with such a replay is missing or altered.
@@ -195,7 +204,8 @@ def take_snapshot(
         if digests_query is None:
             export_rows(connection, url, _LEDGER.format(**named), folder / "ledger")
         else:
-            export_rows(connection, url, digests_query.format(**named), folder / "ledger_digests")
+            query = digests_query(connection.info.server_version).format(**named)
+            export_rows(connection, url, query, folder / "ledger_digests", _GROUPING)
         export_rows(connection, url, _PANES.format(**named), folder / "speed_panes")
     snapshot = _released(snapshot, proven_replays(store, snapshot.manifest, replayed))
     _write_letters(snapshot, folder / "letters")
@@ -290,7 +300,9 @@ def _contents_of(length: int, digest: str, corrected_length: int | None, correct
     return LetterContents(Content(length, digest), correction, is_closed=True)
 
 
-def export_rows(connection: Connection, url: str, query: str, folder: Path) -> None:
+def export_rows(
+    connection: Connection, url: str, query: str, folder: Path, settings: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Write the result of a query to ``0.parquet`` in a folder, in batches of bounded size.
 
     Args:
@@ -298,6 +310,7 @@ def export_rows(connection: Connection, url: str, query: str, folder: Path) -> N
         url: of the same database; the rows come by binary COPY over a connection of their own.
         query: without parameters.
         folder: created if absent.
+        settings: of the query's transaction.
     """
     row = connection.execute("SELECT pg_export_snapshot()").fetchone()
     snapshot = row[0] if row else ""
@@ -306,6 +319,8 @@ def export_rows(connection: Connection, url: str, query: str, folder: Path) -> N
         # These must be the first statements of the transaction that the driver began.
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        for name, value in settings.items():
+            cursor.execute(f"SET LOCAL {name} = '{value}'")
         cursor.execute(query)
         reader = cursor.fetch_record_batch()
         with pq.ParquetWriter(folder / "0.parquet", reader.schema, compression="lz4") as writer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -12,17 +13,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.reconcile.digests import digests_by_hour, require_unchanged
+from batch.reconcile.digests import OUTPUTS, digests_of_groups, hours_of_digests, require_unchanged, settle
 from moderation.adapters.reconciliation.ledger_digests import Hour
-from moderation.adapters.reconciliation.row_digests import RowsDigest
+from moderation.adapters.reconciliation.row_digests import row_digest, with_digests
 from moderation.errors import LedgerUnsafe
 from tests.support.properties import examples
 from tests.support.reconcile_checks import assert_expected
-from tests.support.reconcile_digests import hash_of, hour_of, reconcile_by_digests
+from tests.support.reconcile_digests import WORDS, halves_of, hour_of, reconcile_by_digests, write_digests
 from tests.support.reconcile_faults import FAULTS, together
 from tests.support.reconcile_oracle import expected_of
 from tests.support.reconcile_scenario import DAY_US, topic_id_of, world_of
-from tests.support.reconcile_tables import HOUR_US, Decided, Seen, Tables, reconcile, write_ledger
+from tests.support.reconcile_tables import (
+    HOUR_US,
+    Decided,
+    Seen,
+    Tables,
+    Worth,
+    place_of,
+    reconcile,
+    write,
+    write_ledger,
+)
 
 CHANCE = st.integers(0, 2**32).map(Random)
 ROW = Decided(
@@ -94,50 +105,96 @@ FIELDS = (
 )
 
 
-def digests_of(*rows: Decided) -> dict[Hour, RowsDigest]:
-    """Return the digests that DuckDB computes."""
+def hours_that_differ(left: Sequence[Decided], right: Sequence[Decided], folder: Path) -> list[Hour]:
+    """Compare the digests of rows that DuckDB computes with those of other rows."""
+    folder.mkdir()
+    write_ledger(left, folder)
+    write_digests(right, folder / "right")
     with duckdb.connect() as duck:
-        names = [name for name in (*FIELDS, "stored_us") if name != "stored_us"]
-        marks = ", ".join(
-            f"?::{'BLOB' if name == 'record_id' else 'VARCHAR' if isinstance(getattr(ROW, name), str) else 'BIGINT'} "
-            f"AS {name}"
-            for name in names
-        )
-        duck.execute(
-            f"CREATE TABLE rows AS {' UNION ALL '.join(f'SELECT {marks}' for _ in rows)}",
-            [getattr(row, name) for row in rows for name in names],
-        )
-        return digests_by_hour(duck, "rows")
+        duck.read_parquet(str(folder / "0.parquet")).create_view("rows_of_left")
+        duck.read_parquet(str(folder / "right" / "0.parquet")).create_view("digests_of_right")
+        left_digests = digests_of_groups(with_digests("FROM rows_of_left"))
+        hours = duck.sql(hours_of_digests(left_digests, "FROM digests_of_right")).fetchall()
+    return [Hour(*hour) for *hour, differs in hours if differs]
 
 
-def test_a_digest_is_the_sum_of_the_rows_hashes_in_any_order() -> None:
-    rows = [replace(ROW, pos=pos, score=pos * 7, community="a" * (pos % 4) + "é") for pos in range(50)]
-    total = sum(map(hash_of, rows)) % 2**128
-    assert digests_of(*rows) == digests_of(*rows[::-1]) == {hour_of(ROW): RowsDigest(50, total)}
-    halves = [digests_of(*part)[hour_of(ROW)] for part in (rows[:20], rows[20:])]
-    assert halves[0].plus(halves[1]) == RowsDigest(50, total)
+ROWS = [
+    replace(
+        ROW,
+        pos=pos,
+        score=pos * 7,
+        verdict=pos % 3,
+        fate=pos % 3,
+        community="a" * (pos % 4) + "é",
+        event_us=DAY_US + pos * 999_999_999,
+        reasons="" if pos % 5 else ROW.reasons,
+        comment_id=f"c{pos}|{'é' * (pos % 3)}",
+    )
+    for pos in range(50)
+]
+
+
+def test_duckdb_python_and_the_definition_give_the_same_digests(tmp_path: Path) -> None:
+    assert hours_that_differ(ROWS, ROWS[::-1], tmp_path / "reversed") == []
+    for row in ROWS:
+        numbers = (row.pos, row.event_us, row.append_us, row.score)
+        texts = (WORDS[row.verdict], row.comment_id, row.record_id, row.reasons)
+        assert row_digest(*numbers, *texts) == halves_of(row)
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_every_field_changes_the_digest(name: str) -> None:
+def test_a_change_of_any_field_makes_its_hour_differ(name: str, tmp_path: Path) -> None:
     value: Any = getattr(ROW, name)
-    other: Any = value + (HOUR_US if name == "event_us" else 1) if isinstance(value, int) else value + value[:1]
-    [before], [after] = (list(digests_of(row).values()) for row in (ROW, replace(ROW, **{name: other})))
-    assert before != after
-    assert before.rows == after.rows == 1
+    other: Any = (
+        (value + 1) % 3 if name in {"verdict", "fate"} else value + (1 if isinstance(value, int) else value[:1])
+    )
+    changed = replace(ROW, **{name: other})
+    rest = [row for row in ROWS if row.pos != ROW.pos]
+    assert set(hours_that_differ([*rest, ROW], [*rest, changed], tmp_path / "0")) == {hour_of(ROW), hour_of(changed)}
 
 
-def test_bytes_that_move_between_fields_change_the_digest() -> None:
-    rows = [replace(ROW, community=each, comment_id=rest) for each, rest in (("ab", "c"), ("a", "bc"))]
-    [left], [right] = (list(digests_of(row).values()) for row in rows)
-    assert left != right
+def test_a_lost_a_doubled_and_an_exchanged_row_make_their_hours_differ(tmp_path: Path) -> None:
+    first, second = ROWS[0], ROWS[1]
+    exchanged = [replace(first, score=second.score), replace(second, score=first.score)]
+    assert hour_of(first) == hour_of(second)
+    for number, other in enumerate((ROWS[1:], [*ROWS, first], [*exchanged, *ROWS[2:]])):
+        assert hours_that_differ(ROWS, other, tmp_path / str(number)) == [hour_of(first)]
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ({"comment_id": "ab", "reasons": "c"}, {"comment_id": "ab|c", "reasons": ""}),
+        ({"comment_id": "a", "reasons": "b|c"}, {"comment_id": "a|b", "reasons": "c"}),
+        ({"comment_id": "a", "record_id": b"bc"}, {"comment_id": "ab", "record_id": b"c"}),
+        (
+            {"comment_id": "a", "reasons": "b", "record_id": b"c"},
+            {"comment_id": "a", "reasons": "bc", "record_id": b""},
+        ),
+        ({"pos": 1, "event_us": DAY_US + 10}, {"pos": 11, "event_us": DAY_US}),
+    ],
+)
+def test_bytes_that_move_between_fields_change_the_digest(left: dict[str, Any], right: dict[str, Any]) -> None:
+    assert halves_of(replace(ROW, **left)) != halves_of(replace(ROW, **right))
 
 
 def test_rows_of_the_ledger_that_change_during_the_comparison_are_refused(tmp_path: Path) -> None:
-    write_ledger([ROW], tmp_path)
-    hour, digest = hour_of(ROW), RowsDigest(1, hash_of(ROW))
+    equal = replace(ROW, pos=2, event_us=DAY_US + HOUR_US)
+    shared = {name: getattr(equal, name) for name in FIELDS if name != "fate"}
+    lake = Worth(**shared, record_hash=0, is_late=False, is_replay=False)
+    tables = Tables({place_of(lake): lake}, {place_of(ROW): ROW, place_of(equal): equal})
+    tables.cuts[ROW.topic_id, 0] = (9, 9)
+    inputs = write(tables, tmp_path) | {name: tmp_path / f"{name}_settled" for name in OUTPUTS}
+    write_digests([ROW, equal], tmp_path / "ledger_digests")
     with duckdb.connect() as duck:
-        require_unchanged(duck, tmp_path / "0.parquet", {hour: digest})
-    for other in (RowsDigest(2, digest.total), RowsDigest(1, digest.total + 1), RowsDigest()):
-        with duckdb.connect() as duck, pytest.raises(LedgerUnsafe, match=r"partition 0.*rows changed"):
-            require_unchanged(duck, tmp_path / "0.parquet", {hour: other})
+        assert settle(duck, inputs, tmp_path / "ledger_digests") == [hour_of(ROW)]
+        for number, rows in enumerate(([ROW], [], [ROW, ROW], [replace(ROW, score=8)], [replace(ROW, fate=1)])):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            write_ledger(rows, folder)
+            duck.execute("DROP VIEW IF EXISTS exported")
+            if rows == [ROW]:
+                require_unchanged(duck, folder / "0.parquet")
+                continue
+            with pytest.raises(LedgerUnsafe, match=r"partition 0.*rows changed"):
+                require_unchanged(duck, folder / "0.parquet")
