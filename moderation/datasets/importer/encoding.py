@@ -108,14 +108,19 @@ def checked_encoding(encoding: str, name: str, head: bytes = b"") -> str:
         DatasetError: Python knows no such text encoding, or the byte order mark of the file is that of another one.
     """
     try:
-        "".encode(encoding)
-        codecs.getincrementaldecoder(encoding)("replace").decode(b"id", final=True)
+        codecs.getincrementaldecoder(encoding)("replace").decode("id".encode(encoding), final=True)
         known = codecs.lookup(encoding).name
     except (LookupError, UnicodeError, TypeError) as error:
         raise DatasetError(
             name, f"--encoding {encoding!r} is unknown", "Write for example --encoding utf-8, utf-16 or cp1252."
         ) from error
     marked = next((each for mark, each in _MARKS if head.startswith(mark)), None)
+    if known in ("utf-16", "utf-32") and marked is None and head:
+        raise DatasetError(
+            name,
+            f"it has no byte order mark, which {known.upper()} needs",
+            f"State --encoding {known}-le or {known}-be.",
+        )
     if marked in ("utf-16", "utf-32") and not known.startswith(marked):
         raise DatasetError(
             name,

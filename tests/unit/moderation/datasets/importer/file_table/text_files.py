@@ -73,6 +73,30 @@ CASES = [
         stated={"encoding": "utf-8"},
     ),
     FileCase(
+        "utf16-stated.csv",
+        PLAIN.encode("utf-16"),
+        Understood("a1 a2", "kr", encoding="utf-16"),
+        stated={"encoding": "utf-16"},
+    ),
+    FileCase(
+        "utf16-stated-without-mark.csv",
+        PLAIN.encode("utf-16-le"),
+        (
+            "utf16-stated-without-mark.csv: it has no byte order mark, which UTF-16 needs. State --encoding "
+            "utf-16-le or utf-16-be."
+        ),
+        stated={"encoding": "utf-16"},
+    ),
+    FileCase(
+        "utf8-stated-as-utf16.csv",
+        PLAIN,
+        (
+            "utf8-stated-as-utf16.csv: it has no byte order mark, which UTF-16 needs. State --encoding "
+            "utf-16-le or utf-16-be."
+        ),
+        stated={"encoding": "UTF-16"},
+    ),
+    FileCase(
         "stated-as-ascii.csv",
         HEADER + "a1,naïve,1682935200,0\n",
         (
