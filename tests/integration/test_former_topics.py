@@ -82,6 +82,7 @@ def test_archived_records_that_nobody_decided_are_lost_once_accepted(day: DayUnd
 
 
 @pytest.mark.budget(40)
+@pytest.mark.long
 def test_decided_records_that_were_never_archived_are_phantoms_once_accepted(day: DayUnderTest) -> None:
     day.layer.start_worker()
     day.send(comments(range(20)))

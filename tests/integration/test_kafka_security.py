@@ -80,7 +80,7 @@ def run(settings: Settings, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.budget(60)
-@pytest.mark.parametrize("access", ["scram", "mutual"])
+@pytest.mark.parametrize("access", ["scram", pytest.param("mutual", marks=pytest.mark.long)])
 def test_the_whole_loop_runs_with_the_permissions_of_each_principal(
     access: str,
     stack: StackInfo,

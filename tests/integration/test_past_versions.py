@@ -38,6 +38,7 @@ def state_of(day: DayUnderTest) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.budget(60)
+@pytest.mark.long
 def test_a_deleted_version_is_recomputed_while_its_files_are_stored_and_closed_with_stored_scores_after(
     day: DayUnderTest, stack: StackInfo, model: Path
 ) -> None:
