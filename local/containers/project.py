@@ -58,7 +58,10 @@ class Project:
         values = dict(line.split("=", 1) for line in lines)
         values = {**_OPTIONS, **values, **{name: str(port) for name, port in self.ports.items()}}
         values |= {"MODERATION_DATA_FOLDER": str(data)}
-        values.setdefault("MODERATION_EXPLORATION_KEY", secrets.token_urlsafe(32))
+        # An earlier version may have written the file without the passwords of Kafka.
+        of_kafka = re.findall(r"^(KAFKA_\w+_PASSWORD)=$", (CHECKOUT / ".env.example").read_text(), re.MULTILINE)
+        for name in ("MODERATION_EXPLORATION_KEY", *of_kafka):
+            values.setdefault(name, secrets.token_urlsafe(32))
         values |= {name: str(value) for name, value in options.items()}
         path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
 

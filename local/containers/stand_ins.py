@@ -22,10 +22,13 @@ from moderation.errors import ConfigurationError
 
 DEBIAN = "debian:13-slim"
 """The name that docs/deploy.md uses for backups."""
-IN_THE_STACK = ("kafka", "postgres", "prometheus", "debian")
+POSTGRES_WITH_TLS = "postgres:with-tls"
+"""The stand-in for PostgreSQL that has TLS."""
+IN_THE_STACK = ("kafka", "postgres", "postgres-tls", "prometheus", "debian")
 """Stand-ins of which containers are made; the others are base images."""
-NAMES = ("debian", "python", "airflow", "seaweedfs", "kafka", "postgres", "prometheus")
+NAMES = ("debian", "python", "airflow", "seaweedfs", "kafka", "postgres", "postgres-tls", "prometheus")
 """All stand-ins, each after those that it needs."""
+_OWN_NAMES = {"debian": DEBIAN, "postgres-tls": POSTGRES_WITH_TLS}
 _SOURCES = Path(__file__).with_name("images")
 _PATTERNS = {
     "python": ("Dockerfile", r"^FROM (python:\S+)"),
@@ -39,8 +42,8 @@ _PATTERNS = {
 
 def image_name(name: str) -> str:
     """Return the image that a stand-in replaces, as Dockerfile and docker-compose.yaml name it."""
-    if name == "debian":
-        return DEBIAN
+    if name in _OWN_NAMES:
+        return _OWN_NAMES[name]
     file, pattern = _PATTERNS[name]
     match = re.search(pattern, (CHECKOUT / file).read_text(), re.MULTILINE)
     if match is None:
@@ -90,6 +93,10 @@ def _postgres(context: Path) -> None:
     _copy(package.with_name(f"{package.name}.libs"), context / "packages" / f"{package.name}.libs")
 
 
+def _postgres_tls(context: Path) -> None:
+    shutil.copy2(_SOURCES / "postgres" / "entrypoint.sh", context / "entrypoint.sh")
+
+
 def _seaweedfs(context: Path) -> None:
     program = Path(sys.executable).with_name("weed")
     if importlib.util.find_spec("pytest") is None or not program.exists():
@@ -106,5 +113,6 @@ _CONTENTS: dict[str, Callable[[Path], None]] = {
     "python": _python,
     "kafka": _kafka,
     "postgres": _postgres,
+    "postgres-tls": _postgres_tls,
     "seaweedfs": _seaweedfs,
 }

@@ -19,6 +19,7 @@ from local.containers.checks.disk import full_volume
 from local.containers.checks.first_model import bootstrap_model
 from local.containers.checks.start import first_start, jobs_without_no_deps, published_ports, taken_port
 from local.containers.checks.system import System
+from local.containers.checks.tls import tls
 from local.containers.checks.upgrade import upgrade
 from local.containers.checks.workers import killed_worker, parked_worker, prometheus, stop_under_load, two_workers
 from local.containers.folders import Folders
@@ -38,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
         backup_and_restore,
         full_volume,
         upgrade,
+        tls,
     ),
 )
 """All checks, in their order."""

@@ -13,11 +13,12 @@ import yaml
 from pydantic import ValidationError
 
 from grafana.source.provisioning import PASSWORD_FILE
-from local.stack.airflow import KAFKA_CONNECTION, kafka_connection
+from local.stack.airflow import KAFKA_CONNECTION
 from moderation import __version__
-from moderation.adapters.kafka.connection import KafkaConnection
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import COMMENTS, RECORD_BATCH_MAX_BYTES, RETENTION_MS, RETRAIN_REQUESTS, TOPICS
 from moderation.adapters.lake.schema import ARCHIVED
+from moderation.errors import ConfigurationError
 from moderation.settings import PREFIX, Settings
 from tests.conftest import ROOT
 from tests.deploy.files import CHART, COMPOSE, DEPLOY_PAGE, Files, Service
@@ -26,6 +27,7 @@ from tests.deploy.image_checks import unknown_settings
 _LISTENS = {"postgres": {5432}, "prometheus": {9090}, "grafana": {3000}}
 """Ports of images of other projects, as they document them."""
 _OWN = "comment-moderation-"
+_CA_FILE = "MODERATION_KAFKA_CA_FILE"
 _CHART = str(CHART.relative_to(ROOT))
 GRAFANA_EXAMPLE = f"{_CHART}/examples/grafana.yaml"
 
@@ -93,6 +95,8 @@ def wrong_settings(files: Files) -> list[str]:
             Settings(**_fields(environment))
         except ValidationError as error:
             complaints.append(f"service {name}: {error.errors()[0]['loc']} {error.errors()[0]['msg']}")
+        except ConfigurationError as error:
+            complaints.append(f"service {name}: {error}")
     return complaints
 
 
@@ -184,8 +188,15 @@ def _dags_that_listen(files: Files) -> list[str]:
 
 
 def wrong_connection(files: Files) -> list[str]:
-    """Differences of Airflow's connection to Kafka from the local stack's, with which the DAGs are tested."""
-    wanted = json.loads(kafka_connection(KafkaConnection.plaintext("kafka:9092")))
+    """Differences of Airflow's connection to Kafka from the one that the settings of its tasks describe."""
+    environment = files.services["airflow-scheduler"]["environment"]
+    try:
+        extra = kafka_of(Settings(**_fields(environment))).airflow_extra()
+    except (ValidationError, ConfigurationError) as error:
+        return [f"service airflow-scheduler: {error}"]
+    if extra.pop("security.protocol") != "plaintext":
+        extra |= {"security.protocol": "sasl_ssl", "ssl.ca.location": environment.get(_CA_FILE)}
+    wanted = {"conn_type": "kafka", "extra": extra}
     complaints = []
     for name in ("airflow-scheduler", "airflow-triggerer"):
         said = json.loads(files.services[name]["environment"].get(KAFKA_CONNECTION, "null"))
@@ -304,7 +315,9 @@ def _chart_files() -> list[Path]:
 def _fields(environment: dict[str, Any]) -> dict[str, Any]:
     """Existing settings among variables."""
     names = {PREFIX + name.upper(): name for name in Settings.model_fields}
-    return {names[key]: value for key, value in environment.items() if key in names}
+    # Settings require that this file exists; in a container it does.
+    existing = {key: __file__ if key == _CA_FILE else value for key, value in environment.items()}
+    return {names[key]: value for key, value in existing.items() if key in names}
 
 
 CHECKS = (

@@ -1,16 +1,18 @@
-"""Rules for docker-compose.yaml. Each check returns complaints; an empty list means that it passes."""
+"""Rules for docker-compose.yaml, alone and with TLS. Each check returns complaints; none means that it passes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from tests.deploy.files import COMPOSE, EXAMPLE, Files, Service
+from tests.deploy.files import COMPOSE, EXAMPLE, TLS_COMPOSE, Files, Service
 
-JOBS = frozenset({"mlflow-migrate", "mlflow-accounts", "migrate", "topics", "certify", "airflow-init"})
+JOBS = frozenset({"certificates", "mlflow-migrate", "mlflow-accounts", "migrate", "topics", "certify", "airflow-init"})
 BY_HAND = frozenset({"moderation", "retire", "source"})
 """Services that an operator starts, without ports."""
-_SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|_KEY|CONN\b|_URI|DATABASE_URL")
+_SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|_KEY(?!STORE)|CONN\b|_URI|DATABASE_URL|JAAS")
+_OF_COMPOSE = frozenset({"COMPOSE_FILE"})
+"""Variables of Compose itself, which no compose file names."""
 _PASSED = re.compile(r"\$\$\{?\w*(PASSWORD|SECRET|TOKEN|KEY|URI|URL)")
 _VARIABLE = re.compile(r"\$\{(\w+)(:?[-?])?([^}]*)\}")
 
@@ -25,7 +27,7 @@ def not_hardened(files: Files) -> list[str]:
             "it keeps capabilities": service.get("cap_drop") == ["ALL"] and not service.get("cap_add"),
             "it may gain privileges": service.get("security_opt") == ["no-new-privileges:true"],
             "it is privileged": not service.get("privileged"),
-            "it uses the host's network": service.get("network_mode") is None,
+            "it uses the host's network": service.get("network_mode") in (None, "none"),
             "its log grows without end": "max-size" in service.get("logging", {}).get("options", {}),
             "it has no limit of memory": "memory" in limits,
             "it has no limit of CPU": "cpus" in limits,
@@ -97,14 +99,14 @@ def published_widely(files: Files) -> list[str]:
             for each in ports
             if each.get("host_ip") != "127.0.0.1"
         ]
-        if ("published" in service["networks"]) != bool(ports):
+        if ("published" in service.get("networks", {})) != bool(ports):
             complaints.append(f"service {name}: the network `published` is for those that publish a port")
     return complaints
 
 
 def variables(files: Files) -> Iterator[tuple[str, str, str]]:
-    """Variables of the file: name, operator, default or message."""
-    for line in files.text(COMPOSE).splitlines():
+    """Variables of both compose files: name, operator, default or message."""
+    for line in f"{files.text(COMPOSE)}\n{files.text(TLS_COMPOSE)}".splitlines():
         if not line.lstrip().startswith("#"):
             yield from _VARIABLE.findall(line)
 
@@ -130,8 +132,11 @@ def wrong_variables(files: Files) -> list[str]:
         if (name in shown) != (name in needed):
             complaints.append(f"{name}: {EXAMPLE} must set required variables and comment out the others")
     complaints += [
-        f"{name}: {EXAMPLE} lists it and nothing uses it" for name in sorted(listed.keys() - required.keys())
+        f"{name}: {EXAMPLE} lists it and nothing uses it"
+        for name in sorted(listed.keys() - required.keys() - _OF_COMPOSE)
     ]
+    if listed.get("COMPOSE_FILE") != f"{COMPOSE}:{TLS_COMPOSE}" or "COMPOSE_FILE" in shown:
+        complaints.append(f"COMPOSE_FILE: {EXAMPLE} must show {COMPOSE}:{TLS_COMPOSE}, commented out")
     for name, service in files.services.items():
         for key, value in service.get("environment", {}).items():
             # Every secret of the rendering is `secret-…`: one that is not comes from the file.
@@ -215,6 +220,8 @@ BREAKS = (
     (wrong_variables, COMPOSE, "${SOURCE_RATE:-20}", "${SOURCE_RATE:-50}"),
     (wrong_variables, COMPOSE, "${MODERATION_WORKERS:-1}", "${WORKERS:-1}"),
     (wrong_variables, EXAMPLE, "AIRFLOW_JWT_SECRET=\n", ""),
+    (wrong_variables, EXAMPLE, "KAFKA_READER_PASSWORD=\n", ""),
+    (wrong_variables, EXAMPLE, ":docker-compose.tls.yaml", ":docker-compose.override.yaml"),
     (wrong_variables, EXAMPLE, "#KAFKA_PARTITIONS=4", "KAFKA_PARTITIONS=4"),
     (wrong_variables, EXAMPLE, "#SOURCE_MEMORY=1G", "#SOURCE_MEMORY=1G\n#NOBODY=1"),
 )

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from local.stack.environment import inherited_environment
 from tests.conftest import ROOT
 
 COMPOSE, DOCKERFILE, EXAMPLE = "docker-compose.yaml", "Dockerfile", ".env.example"
+TLS_COMPOSE, HBA = "docker-compose.tls.yaml", "docker/tls/pg_hba.conf"
 PROMETHEUS, DEPLOY_PAGE, LOCK = "docker/prometheus/prometheus.yml", "docs/deploy.md", "requirements.lock"
 WORKER_LOCK = "docker/requirements-worker.lock"
 DAGS = tuple(f"dags/{path.name}" for path in sorted((ROOT / "dags").glob("*.py")))
@@ -66,10 +67,12 @@ class Files:
 
     Args:
         texts: by path below the checkout; those of the checkout where absent.
+        with_tls: whether the services are those of docker-compose.tls.yaml over docker-compose.yaml.
     """
 
-    def __init__(self, texts: Mapping[str, str] | None = None) -> None:
+    def __init__(self, texts: Mapping[str, str] | None = None, *, with_tls: bool = False) -> None:
         self._texts = dict(texts or {})
+        self._with_tls = with_tls
 
     def text(self, name: str) -> str:
         """One file."""
@@ -79,7 +82,13 @@ class Files:
         """The same files, with a text replaced everywhere in one of them."""
         text = self.text(name)
         assert old in text, f"{name} does not contain {old!r}, so the alteration changes nothing"
-        return Files({**self._texts, name: text.replace(old, new)})
+        return Files({**self._texts, name: text.replace(old, new)}, with_tls=self._with_tls)
+
+    @property
+    def compose_texts(self) -> tuple[str, ...]:
+        """The compose files, later ones over earlier ones."""
+        names = (COMPOSE, TLS_COMPOSE) if self._with_tls else (COMPOSE,)
+        return tuple(map(self.text, names))
 
     @property
     def services(self) -> dict[str, Service]:
@@ -88,7 +97,7 @@ class Files:
 
     def services_with(self, options: str) -> dict[str, Service]:
         """The services with optional variables: the lines of an environment file."""
-        services: dict[str, Service] = _rendered(self.text(COMPOSE), options)["services"]
+        services: dict[str, Service] = _rendered(self.compose_texts, options)["services"]
         return services
 
     @property
@@ -109,18 +118,21 @@ class Files:
         return match[1]
 
 
-def compose(*arguments: str, text: str, environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``docker-compose`` on a text, with only the variables of another text."""
-    with tempfile.NamedTemporaryFile("w", suffix=".env") as file:
-        file.write(environment)
-        file.flush()
+def compose(*arguments: str, texts: Sequence[str], environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``docker-compose`` on the texts of compose files, with only the variables of another text."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files: list[str | Path] = []
+        (folder / "env").write_text(environment)
+        for number, text in enumerate(texts):
+            (folder / f"{number}.yaml").write_text(text)
+            files += ["--file", str(folder / f"{number}.yaml")]
         return subprocess.run(
             [
                 Path(sys.executable).with_name("docker-compose"),
-                *("--file", "-", "--project-directory", ROOT, "--env-file", file.name, "--profile", "*"),
+                *(*files, "--project-directory", ROOT, "--env-file", folder / "env", "--profile", "*"),
                 *arguments,
             ],
-            input=text,
             env={"PATH": inherited_environment()["PATH"]},
             capture_output=True,
             text=True,
@@ -134,9 +146,9 @@ def filled(example: str) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def _rendered(text: str, options: str) -> dict[str, Any]:
+def _rendered(texts: tuple[str, ...], options: str) -> dict[str, Any]:
     # With the example as it is, so that a check, and not Compose, detects an altered example.
-    done = compose("config", "--format", "json", text=text, environment=f"{filled(_text(EXAMPLE))}\n{options}\n")
+    done = compose("config", "--format", "json", texts=texts, environment=f"{filled(_text(EXAMPLE))}\n{options}\n")
     assert done.returncode == 0, done.stderr
     rendered: dict[str, Any] = json.loads(done.stdout)
     return rendered

@@ -12,7 +12,7 @@ import pytest
 
 from moderation.adapters.registry.keys import KeyRing, SigningKey
 from tests.conftest import ROOT
-from tests.deploy.files import COMPOSE, EXAMPLE, compose
+from tests.deploy.files import EXAMPLE, Files, compose
 
 PROGRAM = ROOT / "docker" / "write-env.py"
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
@@ -36,7 +36,7 @@ def test_compose_starts_with_the_written_file_and_only_its_owner_reads_it(folder
     text = path.read_text()
     assert not re.search(r"^\w+=$", text, re.MULTILINE)
     assert all(value not in done.stdout for value in re.findall(r"^\w+=(\S+)$", text, re.MULTILINE))
-    accepted = compose("config", "--quiet", text=(ROOT / COMPOSE).read_text(), environment=text)
+    accepted = compose("config", "--quiet", texts=Files(with_tls=True).compose_texts, environment=text)
     assert (accepted.returncode, accepted.stderr) == (0, "")
 
 

@@ -23,28 +23,41 @@ def airflow(system: System) -> dict[str, Any]:
     """Airflow archives, and reconciles the days of the traffic; every difference has a cause."""
     project = system.project
     seconds = seconds_of(lambda: project.up(profiles=["batch"]))
-    for name in SERVICES:
-        project.wait_healthy(name, seconds=400)
+    api = healthy_airflow(system)
     project.compose("stop", "source")
     wait_until(system.nothing_waits, seconds=120, description="workers without lag", interval_seconds=2.0)
-    stack = StackInfo(system.folders.work, "", "", "", {API_SERVER: project.ports["AIRFLOW_PORT"]}, {})
-    api = AirflowApi(stack, project.value("AIRFLOW_ADMIN_PASSWORD"))
-    for dag in ("archive_topics", "reconcile_windows"):
-        wait_until(lambda dag=dag: api.is_parsed(dag), seconds=240, description=dag, interval_seconds=2.0)  # type: ignore[misc]
-        api.ask("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
-    state = api.wait_for_end("archive_topics", api.trigger("archive_topics"), seconds=400)
-    require(state == "success", f"archive_topics ended with {state}")
+    run_dag(api, "archive_topics")
     days = [row[0] for row in project.sql(_DAYS)]
     form = {"start": days[0], "end": (date.fromisoformat(days[-1]) + timedelta(days=1)).isoformat()}
-    run_id = api.trigger("reconcile_windows", form)
-    state = api.wait_for_end("reconcile_windows", run_id, seconds=600)
-    require(state == "success", f"reconcile_windows ended with {state}")
+    run_id = run_dag(api, "reconcile_windows", form)
     totals = total_of(
         [api.returned("reconcile_windows", run_id, "reconcile", map_index=number) for number in range(len(days))]
     )
     counted = project.count("SELECT sum(comments) FROM speed.panes")
     require(totals.is_sound and totals.speed_comments == counted > 0, f"{counted} comments counted, {totals}")
     return {"seconds_to_start": seconds, **asdict(totals)}
+
+
+def healthy_airflow(system: System) -> AirflowApi:
+    """Wait until every started part of Airflow is healthy; return its API."""
+    for name in SERVICES:
+        system.project.wait_healthy(name, seconds=400)
+    stack = StackInfo(system.folders.work, "", "", "", {API_SERVER: system.project.ports["AIRFLOW_PORT"]}, {})
+    return AirflowApi(stack, system.project.value("AIRFLOW_ADMIN_PASSWORD"))
+
+
+def run_dag(api: AirflowApi, dag: str, form: dict[str, str] | None = None) -> str:
+    """Run a DAG and return the id of its run, which succeeded.
+
+    Raises:
+        StackError: it did not succeed.
+    """
+    wait_until(lambda: api.is_parsed(dag), seconds=240, description=dag, interval_seconds=2.0)
+    api.ask("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
+    run_id = api.trigger(dag, form)
+    state = api.wait_for_end(dag, run_id, seconds=600)
+    require(state == "success", f"{dag} ended with {state}")
+    return run_id
 
 
 def dashboards(system: System) -> dict[str, Any]:
