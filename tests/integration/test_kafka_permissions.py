@@ -280,6 +280,7 @@ def test_what_is_missing_is_named_and_only_a_super_user_may_grant_it(
         lambda prefix: Permission("User:*", "READ", "TOPIC", prefix, "PREFIXED"),
         lambda prefix: Permission("User:only-reader", "ALTER", "CLUSTER", "kafka-cluster"),
     ],
+    ids=["every operation", "every topic", "everyone", "the cluster"],
 )
 def test_permissions_that_are_too_broad_are_refused_by_name(
     entry: Callable[[str], Permission], secure_broker: SecureKafka, installation: Settings

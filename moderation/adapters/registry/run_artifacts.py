@@ -153,7 +153,7 @@ class RunArtifacts:
         """Read parameters and metrics of a run, including training runs.
 
         Raises:
-            NotInRegistry: there is no such run.
+            NotInRegistry: there is no such run, or the account may not read it.
         """
         with self._reading(run_id):
             run = self._connection.client.get_run(run_id)
@@ -163,7 +163,7 @@ class RunArtifacts:
         """Read an artifact of a run.
 
         Raises:
-            NotInRegistry: the run has no artifact with this path.
+            NotInRegistry: the run has no artifact with this path, or the account may not read the run.
             ModelRefused: it has more than ``MAX_BYTES`` bytes.
         """
         with self._reading(run_id), tempfile.TemporaryDirectory() as scratch:
