@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,8 @@ def running_cluster(programs: Path | None = None) -> Iterator[Cluster]:
         os.chown(folder, account.user_id, account.group_id)
 
     def run(*command: str | Path) -> None:
-        subprocess.run(command, user=user if account else None, cwd="/", check=True, capture_output=True, timeout=60)
+        owner: dict[str, Any] = {} if account is None else {"user": account.user_id, "group": account.group_id, "extra_groups": []}
+        subprocess.run(command, **owner, cwd="/", check=True, capture_output=True, timeout=60)
 
     options = f"-c listen_addresses={HOST} -c port={port} -c unix_socket_directories={folder}"
     authentication = ("--auth-local=trust", "--auth-host=scram-sha-256", "--data-checksums")
