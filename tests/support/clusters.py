@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -59,13 +58,13 @@ def running_cluster(programs: Path | None = None) -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="moderation-cluster-"))
     folder.chmod(0o755)
     account = postgres.account(StackLayout(folder))
-    user = pwd.getpwuid(os.geteuid()).pw_name if account is None else account.name
     data, port, programs = folder / "data", any_free_port(), programs or postgres.binaries()
+    owner: dict[str, Any] = {}
     if account is not None:
+        owner = {"user": account.user_id, "group": account.group_id, "extra_groups": []}
         os.chown(folder, account.user_id, account.group_id)
 
     def run(*command: str | Path) -> None:
-        owner: dict[str, Any] = {} if account is None else {"user": account.user_id, "group": account.group_id, "extra_groups": []}
         subprocess.run(command, **owner, cwd="/", check=True, capture_output=True, timeout=60)
 
     options = f"-c listen_addresses={HOST} -c port={port} -c unix_socket_directories={folder}"
