@@ -144,8 +144,8 @@ SELECT {ledger_columns()}
  WHERE topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND append_day >= '{{first_append_day}}'::date
    AND event_time_us >= {{start_us}} AND event_time_us < {{end_us}}
 """  # noqa: S608 - trusted numbers, dates and ids
-# The planner expects too many groups, because it takes the columns as independent. It would sort all rows of a large day
-# on disk, by one process. A hash table that exceeds its memory goes to disk too.
+# The planner expects too many groups, because it takes the columns as independent: it would sort all rows of a large
+# day on disk, by one process. A hash table that exceeds its memory goes to disk too.
 _GROUPING = {"work_mem": "256MB", "enable_sort": "off", "parallel_setup_cost": "0", "parallel_tuple_cost": "0"}
 _PANES = """
 SELECT topic_id::text AS topic_id, partition AS part, community, start_us, model_version, policy_version,
