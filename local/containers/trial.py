@@ -14,14 +14,16 @@ from typing import Any
 from local.containers.checks.backup import backup_and_restore
 from local.containers.checks.batch_layer import airflow, dashboards
 from local.containers.checks.chart import pods_of_the_chart
+from local.containers.checks.commands import documented_commands
 from local.containers.checks.demonstration import demonstration
 from local.containers.checks.disk import full_volume
 from local.containers.checks.first_model import bootstrap_model
+from local.containers.checks.kills import killed_servers, killed_worker
 from local.containers.checks.start import first_start, jobs_without_no_deps, published_ports, taken_port
 from local.containers.checks.system import System
 from local.containers.checks.tls import tls
 from local.containers.checks.upgrade import upgrade
-from local.containers.checks.workers import killed_worker, parked_worker, prometheus, stop_under_load, two_workers
+from local.containers.checks.workers import parked_worker, prometheus, stop_under_load, two_workers
 from local.containers.folders import Folders
 from local.containers.project import Project
 from moderation.errors import ModerationError
@@ -33,8 +35,10 @@ CHECKS: tuple[Check, ...] = (
     *(
         dashboards,
         pods_of_the_chart,
+        documented_commands,
         parked_worker,
         killed_worker,
+        killed_servers,
         stop_under_load,
         backup_and_restore,
         full_volume,

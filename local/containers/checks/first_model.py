@@ -7,8 +7,8 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from local.containers.checks.kills import kill
 from local.containers.checks.system import System, require
-from local.containers.checks.workers import kill_worker
 from local.stack.wait import wait_until
 from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topics import COMMENTS, producer_settings
@@ -29,7 +29,7 @@ def bootstrap_model(system: System) -> dict[str, Any]:
     kafka = KafkaConnection.plaintext(f"127.0.0.1:{project.ports['KAFKA_PORT']}")
     send(kafka, "before")
     system.wait_for_decisions_in_all(COMMENTS_SENT)
-    back = kill_worker(system)
+    back = kill(system, ["worker"])
     send(kafka, "after")
     system.wait_for_decisions_in_all(2 * COMMENTS_SENT)
     system.require_once()

@@ -76,10 +76,14 @@ class System:
 
     def wait_for_decisions_in_all(self, count: int, seconds: float = 240) -> float:
         """Wait until there are so many decisions; return the seconds."""
+        return self.wait_for_count(DECISIONS, count, seconds)
+
+    def wait_for_count(self, statement: str, count: int, seconds: float = 240) -> float:
+        """Wait until a statement returns a number that is at least ``count``; return the seconds."""
         return wait_until(
-            lambda: self.decisions() >= count,
+            lambda: self.project.count(statement) >= count,
             seconds=seconds,
-            description=f"{count} decisions",
+            description=f"{count} as the result of `{statement}`",
             interval_seconds=1.0,
         )
 

@@ -43,6 +43,10 @@ def tls(system: System) -> dict[str, Any]:
         project.files = [*plain, CHECKOUT / "docker-compose.tls.yaml", image]
         seconds = seconds_of(project.up)
         project.wait_healthy("worker", seconds=180)
+        require(
+            "postgres" in project.compose("logs", "certificates"), "the job's log names no certificate of PostgreSQL"
+        )
+        project.compose("restart", "kafka", "postgres")
         version, _ = serve_bootstrap_model(system)
         refused = _decide_and_refuse(system)
         served = project.sql("SELECT DISTINCT model_version FROM speed.decisions")

@@ -1,10 +1,8 @@
-"""Workers: they share partitions, park, are killed, and stop under load."""
+"""Workers: they share partitions, park, and stop under load."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 from typing import Any
 
 from local.containers.checks.system import System, json_of, require
@@ -68,35 +66,6 @@ def parked_worker(system: System) -> dict[str, Any]:
     finally:
         docker(system.folders, "rm", "--force", name)
     return {"seconds": round(seconds, 1), "line": line}
-
-
-def killed_worker(system: System) -> dict[str, Any]:
-    """A killed worker is restarted and goes on; each offset is stored once."""
-    project = system.project
-    project.up("source", profiles=["traffic"])
-    system.wait_for_decisions(100)
-    workers = len(project.containers("worker"))
-    seconds = kill_worker(system)
-    if workers == 2:
-        wait_until(
-            system.partitions_are_shared, seconds=120, description="both workers with partitions", interval_seconds=2
-        )
-    system.wait_for_decisions(200)
-    system.require_once()
-    return {"seconds_until_healthy": round(seconds, 1), "decisions": system.decisions()}
-
-
-def kill_worker(system: System) -> float:
-    """Kill the first worker's container; return the seconds until Docker has restarted it and it is healthy."""
-    killed = system.project.containers("worker")[0]
-    os.kill(killed["State"]["Pid"], signal.SIGKILL)
-
-    def is_back() -> bool:
-        now = next(each for each in system.project.containers("worker") if each["Id"] == killed["Id"])
-        is_healthy = now["State"].get("Health", {}).get("Status") == "healthy"
-        return bool(now["RestartCount"] == killed["RestartCount"] + 1 and is_healthy)
-
-    return wait_until(is_back, seconds=180, description="the killed worker", interval_seconds=1.0)
 
 
 def stop_under_load(system: System) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.containers import stand_ins
+from local.containers import documented, stand_ins
 from local.containers.checks.upgrade import COMMIT, with_former_images
 from local.containers.images import TARGETS
 from local.containers.trial import CHECKS, SHORT, SHORT_STAND_INS, SHORT_TARGETS
@@ -16,6 +16,24 @@ def test_checks_have_names_of_their_own_and_say_what_is_promised() -> None:
     names = [check.__name__ for check in (*CHECKS, *SHORT)]
     assert len(set(names)) == len({*CHECKS, *SHORT})
     assert all(check.__doc__ for check in (*CHECKS, *SHORT))
+
+
+def test_a_check_or_a_test_runs_every_command_of_the_page_or_a_reason_says_why_none_does() -> None:
+    commands = list(documented.commands(documented.PAGE.read_text()))
+    assert len(commands) > 50
+    assert [each for each in commands if documented.covered_by(each) is None] == []
+    keys = [key.removesuffix("*") for key in documented.COVERED]
+    assert [key for key in keys if not any(each.startswith(key) for each in commands)] == []
+    used = {documented.covered_by(each) for each in commands}
+    names = {check.__name__ for check in CHECKS}
+    tests = {"all checks", "all tests", "tests/deploy", "tests/integration", "tests/unit"}
+    assert {each for each in used if each and not each.startswith("not run: ")} - tests <= names
+
+
+def test_a_command_is_read_without_its_comment_and_on_one_line() -> None:
+    page = "Run `docker compose\nps`, not `docker`.\n```\nmake env     # a comment\na \\\n    b\n```\n"
+    assert list(documented.commands(page)) == ["make env", "a b", "docker compose ps"]
+    assert documented.covered_by("a b") is None
 
 
 def test_the_short_run_builds_every_image_of_its_services() -> None:
