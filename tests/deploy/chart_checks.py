@@ -214,9 +214,12 @@ def hook_complaints(objects: list[Object]) -> list[str]:
     complaints = []
     for job in of_kind(objects, "Job"):
         annotations = job["metadata"]["annotations"]
-        for kind in ("ServiceAccount", "NetworkPolicy"):
+        for kind, name in (
+            ("ServiceAccount", job["spec"]["template"]["spec"]["serviceAccountName"]),
+            ("NetworkPolicy", job["metadata"]["name"]),
+        ):
             for needed in of_kind(objects, kind):
-                if not needed["metadata"]["name"].endswith("-hooks"):
+                if needed["metadata"]["name"] != name:
                     continue
                 theirs = needed["metadata"]["annotations"]
                 earlier = int(theirs["helm.sh/hook-weight"]) < int(annotations["helm.sh/hook-weight"])

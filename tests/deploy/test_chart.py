@@ -28,6 +28,7 @@ from tests.deploy.chart import (
 )
 from tests.deploy.chart_and_code import SHARED_TOPICS, WITH_CODE
 from tests.deploy.chart_checks import GENERAL, network_complaints
+from tests.deploy.files import Files
 
 MINIMAL = example("minimal")
 EVERYTHING = merged(
@@ -330,8 +331,26 @@ def test_pods_that_connect_to_kafka_reach_the_issuer_of_tokens_at_the_port_of_it
             for rule in each["spec"].get("egress", [])
             if rule.get("to") == issuers and rule["ports"] == [{"protocol": "TCP", "port": port}]
         }
-        assert reach == {"worker", "source", "hooks", "certify"}
+        assert reach == {"worker", "source", "topics"}
         assert network_complaints(objects, 5432) == []
+
+
+def test_jobs_get_the_addresses_and_secrets_that_the_jobs_of_compose_get_and_no_others() -> None:
+    services = Files().services
+    settings = (
+        "MODERATION_KAFKA_BOOTSTRAP",
+        "MODERATION_DATABASE_URL",
+        "MODERATION_MLFLOW_URL",
+        "MODERATION_SIGNING_KEY",
+    )
+    account = ("MODERATION_KAFKA_USERNAME", "MODERATION_KAFKA_PASSWORD")
+    jobs = dict(containers([each for each in RENDERED["an account in Kafka"] if each["kind"] == "Job"]))
+    assert len(jobs) == 3
+    for name, container in jobs.items():
+        job = name.rpartition(" ")[2]
+        of_chart, of_compose = environment(container), services[job]["environment"]
+        assert [each in of_chart for each in settings] == [each in of_compose for each in settings], job
+        assert [each in of_chart for each in account] == [job == "topics"] * 2
 
 
 def test_a_private_authority_is_mounted_where_the_variables_name_it() -> None:
