@@ -32,11 +32,12 @@ OUTPUTS = ("copies", "compared", "ledger", "stored_ages")
 """Inputs of the engine that a comparison by digests writes."""
 _MEMORY_BYTES = 2 * 1024**3
 _LATE, _DUPLICATE, _COUNTED = (FATES.index(fate) for fate in (Fate.LATE, Fate.DUPLICATE, Fate.COUNTED))
-# Copies within a partition: the worker counts the first that is not late.
+# Copies within a partition: the worker counts the first that it decides and that is not late.
 _OWN_COPIES = """
 CREATE TABLE own_copies AS SELECT topic_id, part, pos FROM (
     SELECT topic_id, part, pos, row_number() OVER (PARTITION BY topic_id, part, record_id ORDER BY pos) AS nth
-      FROM repeated WHERE NOT is_late) WHERE nth > 1
+      FROM repeated r ANTI JOIN letters d USING (topic_id, part, pos)
+     WHERE NOT is_late) WHERE nth > 1
 """
 # ``fate`` is null for records of which the ledger has no decision: undecided ones, and those with a dead letter.
 _DECIDED = f"""
@@ -51,6 +52,8 @@ SELECT r.*, r.event_us - r.event_us % {HOUR_US} AS hour_us, c.pos IS NOT NULL AS
 
 
 _KEYS = ", ".join(KEYS)
+# Rows at or above the ledger's end are exported on their own: nothing but a fault stores them.
+_LEDGER_DIGESTS = "CREATE VIEW ledger_digests AS SELECT * EXCLUDE (is_beyond) FROM stored_digests WHERE NOT is_beyond"
 
 
 def digests_of_groups(query: str) -> str:
@@ -97,7 +100,7 @@ SELECT topic_id, part, community, start_us, model_version, policy_version, {
     ", ".join(
         f"coalesce(sum(rows) FILTER (age <= {number}), 0)::BIGINT AS age{number}" for number in range(len(AGES_US))
     )
-} FROM ledger_digests WHERE fate = {_COUNTED} GROUP BY ALL
+} FROM stored_digests WHERE fate = {_COUNTED} GROUP BY ALL
 """
 
 
@@ -123,7 +126,7 @@ def compare_digests(
 
     Args:
         url: a libpq connection string.
-        snapshot: exported ``ledger_digests`` into ``folder``.
+        snapshot: exported ``ledger_digests`` into ``folder``, and rows beyond the ledger's end into ``beyond_end``.
         inputs: folders of the engine's inputs and of ``copies``; ``recomputed``, ``letters`` and ``cuts`` are there.
         folder: for intermediate files.
         on_progress: receives one line at each step.
@@ -144,6 +147,9 @@ def compare_digests(
             export_ledger_rows(url, snapshot, different, inputs["ledger"])
             require_unchanged(duck, exported)
             rows = pq.read_metadata(exported).num_rows
+        beyond_end = folder / "beyond_end" / "0.parquet"
+        if beyond_end.exists():
+            beyond_end.rename(inputs["ledger"] / "beyond_end.parquet")
         [[hours]] = duck.sql("SELECT count(*) FROM hours").fetchall()
     return DigestReport(int(hours), len(different), rows)
 
@@ -161,7 +167,8 @@ def settle(duck: duckdb.DuckDBPyConnection, inputs: Mapping[str, Path], ledger_d
     """
     for name in ("recomputed", "letters", "cuts"):
         duck.read_parquet(f"{inputs[name]}/*.parquet", hive_partitioning=False).create_view(name)
-    duck.read_parquet(f"{ledger_digests}/*.parquet", hive_partitioning=False).create_view("ledger_digests")
+    duck.read_parquet(f"{ledger_digests}/*.parquet", hive_partitioning=False).create_view("stored_digests")
+    duck.execute(_LEDGER_DIGESTS)
     duck.execute(f"CREATE TABLE repeated AS {REPEATED}")
     duck.execute(f"CREATE TABLE copies AS {COPIES_OF_REPEATED}")
     duck.execute(_OWN_COPIES)

@@ -15,7 +15,7 @@ from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import reading_file
 from moderation.adapters.reconciliation.snapshot import Snapshot
-from moderation.contracts import MAX_FUTURE_US, LetterContents, read_record
+from moderation.contracts import MAX_FUTURE_US, DeadLetterReason, LetterContents, read_record
 from moderation.errors import ConfigurationError, InvalidRecord
 from moderation.ledger import Served
 from moderation.offsets import TopicPartition
@@ -41,7 +41,8 @@ class FileTask:
         decided_next: the ledger's end; replay headers of records from this offset on are not checked.
         quarantined: offsets of records that cannot be decided or stored, with the SHA-256 of their values. They are
             not scored, they move no watermark, and they do not count as copies.
-        letters: offsets with a dead letter in the ledger.
+        letters: offsets with a dead letter in the ledger, with its reason and the version of the rules that refused the
+            record; None if that is unknown, or if only the worker failed.
         has_reasons: whether to recompute the reasons of decisions.
         unread_only: recompute only records that could not be read when they were archived, and those with a dead
             letter; the others are of other days.
@@ -58,7 +59,7 @@ class FileTask:
     replays: Mapping[int, LetterContents]
     decided_next: int
     quarantined: Mapping[int, str]
-    letters: frozenset[int]
+    letters: Mapping[int, tuple[str, int | None]]
     has_reasons: bool
     unread_only: bool
 
@@ -265,10 +266,15 @@ def _quarantined_in(snapshot: Snapshot, file: LakeFile) -> dict[int, str]:
     return {offset: digest for offset, digest in quarantined.items() if file.first_offset <= offset < file.next_offset}
 
 
-def _letters_in(snapshot: Snapshot, file: LakeFile) -> frozenset[int]:
-    """Return the offsets of a file with a dead letter."""
+def _letters_in(snapshot: Snapshot, file: LakeFile) -> dict[int, tuple[str, int | None]]:
+    """Return reason and version of the rules of each dead letter of a file."""
     letters = snapshot.letters.get(file.topic_partition, {})
-    return frozenset(offset for offset in letters if file.first_offset <= offset < file.next_offset)
+    failed = DeadLetterReason.PROCESSING_FAILED
+    return {
+        offset: (letter.reason, None if letter.reason == failed else letter.rules_version)
+        for offset, letter in letters.items()
+        if file.first_offset <= offset < file.next_offset
+    }
 
 
 def _first_version(snapshot: Snapshot, served: Sequence[Served], resolve: Callable[[], str | None]) -> str:

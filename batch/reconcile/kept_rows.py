@@ -54,7 +54,7 @@ def key_of(task: FileTask, open_version: Callable[[str], OpenModel]) -> str:
         "replays": {offset: astuple(task.replays[offset]) for offset in sorted(task.replays) if first <= offset < end},
         "decided_next": min(max(task.decided_next, first), end),
         "quarantined": sorted(task.quarantined.items()),
-        "letters": sorted(task.letters),
+        "letters": sorted(task.letters.items()),
         "modes": [task.has_reasons, task.unread_only],
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

@@ -13,7 +13,7 @@ from moderation.offsets import TopicPartition
 SCHEMA = pa.schema(
     [
         *(("topic_id", pa.string()), ("part", pa.int32()), ("pos", pa.int64()), ("append_us", pa.int64())),
-        *(("length", pa.int64()), ("sha256", pa.string()), ("rules_version", pa.int32()), ("reason", pa.string())),
+        *(("length", pa.int64()), ("sha256", pa.string()), ("reason", pa.string())),
     ]
 )
 READABLE = ""
@@ -33,18 +33,18 @@ class LakeLetters:
         self._source = source
         self._rows: list[tuple[object, ...]] = []
 
-    def add(self, offset: int, append_us: int, value: bytes, rules_version: int, reason: str | None) -> None:
+    def add(self, offset: int, append_us: int, value: bytes, reason: str | None) -> None:
         """Add a record.
 
         Args:
             offset: of the record.
             append_us: append time, microseconds since the epoch.
             value: its bytes.
-            rules_version: of the rules of its offset.
-            reason: why these rules refuse it; ``READABLE`` if they do not; None if reading it fails.
+            reason: why the rules that its dead letter names refuse it, or without one those of its offset; ``READABLE``
+                if they do not; None if reading it fails.
         """
         source, content = self._source, Content.of(value)
-        self._rows.append((str(source.topic_id), source.partition, offset, append_us, *content, rules_version, reason))
+        self._rows.append((str(source.topic_id), source.partition, offset, append_us, *content, reason))
 
     def write(self, output: Path) -> None:
         """Store the records beside a file of recomputed records, if there are any."""

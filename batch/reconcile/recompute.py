@@ -24,7 +24,7 @@ from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
 from moderation.adapters.model_folder.folder import OpenModel
 from moderation.adapters.reconciliation.row_digests import row_digest
-from moderation.contracts import Read, Rules, Verdict, read_record
+from moderation.contracts import RULES_VERSION, Read, Rules, Verdict, read_record
 from moderation.errors import InvalidRecord, PastVersionRefused
 from moderation.ledger import Versions
 from moderation.panes import late_flags
@@ -53,7 +53,7 @@ SCHEMA = pa.schema(
         ("kernel_version", pa.string()),
         ("is_quarantined", pa.bool_()),
         ("repairs", pa.string()),
-        ("rules_version", pa.int32()),
+        ("letter_holds", pa.bool_()),
         ("is_other_model", pa.bool_()),
         ("digest_upper", pa.int64()),
         ("digest_lower", pa.int64()),
@@ -72,6 +72,7 @@ class _Row:
     is_late: bool
     is_quarantined: bool
     is_replay: bool = False
+    letter_holds: bool = False
 
 
 class FileRecomputer:
@@ -126,30 +127,41 @@ class FileRecomputer:
             reads: list[Read] = []
             quarantined: list[_Row] = []
             replays: set[int] = set()
+            refused: set[int] = set()
             for offset, append_us, value in zip(*(column.to_pylist() for column in batch.columns[:3]), strict=True):
                 rules = rules_at(task.rules, offset)
                 is_of_day = task.start_us <= append_us < task.end_us
                 is_letter = is_of_day and offset in task.letters
+                own_rules = _rules_of_letter(task, offset, rules)
                 if _is_quarantined(task, offset, value or b""):
                     quarantined += _quarantined_row(offset, append_us, value or b"", rules)
                     if is_letter:
-                        letters.add(offset, append_us, value or b"", rules.version, None)
+                        letters.add(offset, append_us, value or b"", None)
                     continue
                 try:
                     read = read_record(value or b"", append_us, rules)
                 except InvalidRecord as error:
                     if is_of_day:
-                        letters.add(offset, append_us, value or b"", rules.version, str(error.reason))
+                        refusal: str | None = str(error.reason)
+                        if own_rules is not None:
+                            refusal = _refusal(value or b"", append_us, own_rules)
+                        letters.add(offset, append_us, value or b"", refusal)
                     continue
                 except Exception as error:
                     cause = parse_failure(error, append_us)
                     if is_of_day:
                         self._note(task, offset, cause)
                     if is_letter:
-                        letters.add(offset, append_us, value or b"", rules.version, None)
+                        letters.add(offset, append_us, value or b"", None)
                     continue
-                if is_letter:
-                    letters.add(offset, append_us, value or b"", rules.version, READABLE)
+                if own_rules is not None:
+                    reason = _refusal(value or b"", append_us, own_rules)
+                    if reason == task.letters[offset][0]:
+                        refused.add(offset)
+                    if is_letter:
+                        letters.add(offset, append_us, value or b"", reason)
+                elif is_letter:
+                    letters.add(offset, append_us, value or b"", READABLE)
                 reads.append(read)
                 offsets.append(offset)
                 appends_us.append(append_us)
@@ -163,7 +175,7 @@ class FileRecomputer:
                     walk.advance_over(offsets, times_us, [read.comment.comment_id for read in reads]), times_us
                 )
             rows = [
-                _Row(offset, append_us, read, is_late, False, offset in replays)
+                _Row(offset, append_us, read, is_late, False, offset in replays, offset in refused)
                 for offset, append_us, read, is_late in zip(offsets, appends_us, reads, late.tolist(), strict=True)
             ]
             if quarantined:
@@ -253,7 +265,7 @@ class FileRecomputer:
             [each.kernel_version for each, _ in versions],
             in_quarantine,
             [",".join(row.read.repairs) for row in rows],
-            [rules_at(task.rules, row.offset).version for row in rows],
+            [row.letter_holds for row in rows],
             [is_other for _, is_other in versions],
             *_digests(rows, record_ids, scores, verdicts, reasons),
         ]
@@ -305,6 +317,28 @@ def _digests(
 def _is_wanted(rows: pa.Table | pa.RecordBatch, letters: pa.Array) -> pa.Array:
     """Return for each record whether it was unreadable when it was archived, or has a dead letter."""
     return pc.or_(pc.is_null(rows["event_time_us"]), pc.is_in(rows["offset"], value_set=letters))
+
+
+def _rules_of_letter(task: FileTask, offset: int, rules: Rules) -> Rules | None:
+    """Return the rules that a dead letter names; None without one, or if it names those of its offset.
+
+    A version that this release does not know refuses nothing, so that its letters count as wrong: see :func:`_refusal`.
+    """
+    version = task.letters.get(offset, ("", None))[1]
+    if version is None or version == rules.version or not 1 <= version <= RULES_VERSION:
+        return None
+    return replace(rules, version=version)
+
+
+def _refusal(value: bytes, append_us: int, rules: Rules) -> str | None:
+    """Return why rules refuse a record; ``READABLE`` if they do not, None if reading it fails."""
+    try:
+        read_record(value, append_us, rules)
+    except InvalidRecord as error:
+        return str(error.reason)
+    except Exception:
+        return None
+    return READABLE
 
 
 def _is_quarantined(task: FileTask, offset: int, value: bytes) -> bool:

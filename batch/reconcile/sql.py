@@ -4,7 +4,8 @@ Inputs, one view each; ``part`` and ``pos`` stand for partition and offset, verd
 
 - ``recomputed``: the lake's records of the day, recomputed. topic_id, part, pos, event_us, append_us, community,
   comment_id, record_hash, record_id, score, verdict, reasons (JSON, empty for none), is_late, is_replay, model_version,
-  policy_version, kernel_version, rules_version, repairs, is_quarantined: its bytes are those of a dead letter
+  policy_version, kernel_version, repairs, letter_holds: whether its dead letter names other rules, and they refuse
+  it for the reason of the letter; is_quarantined: its bytes are those of a dead letter
   ``processing_failed``; it is not scored. is_other_model: the model has another digest than the one that served.
   digest_upper, digest_lower: see :mod:`moderation.adapters.reconciliation.row_digests`
 - ``compared``: those of ``recomputed`` that are compared row by row with the ledger: all of them, or without those of
@@ -14,11 +15,11 @@ Inputs, one view each; ``part`` and ``pos`` stand for partition and offset, verd
 - ``stored_ages``: pane key and counts ``age0``, …, of rows that ``ledger`` does not have, or has without ``stored_us``
 - ``speed_panes``: its panes of the day, as maintained. Pane key, comments, reviews, removals, score_sum
 - ``letters``: dead letters. topic_id, part, pos, append_us, reason, length, sha256; failed: whether it is a
-  ``processing_failed`` whose replay was not decided; released: whether its replay is proven; rules_version: of the
-  rules that refused the record, null if unknown; is_of_day: whether it was appended on the day
+  ``processing_failed`` whose replay was not decided; released: whether its replay is proven; is_of_day: whether it
+  was appended on the day
 - ``lake_letters``: records that were appended on the day and that their rules refuse, or that have a dead letter.
-  topic_id, part, pos, append_us, length, sha256, rules_version, reason: why the rules refuse it, empty if they do not,
-  null if that is unknown
+  topic_id, part, pos, append_us, length, sha256, reason: why the rules that the dead letter names refuse it, or
+  without one those of its offset; empty if they do not, null if that is unknown
 - ``cuts``: by partition, ``archived`` is the end of the lake and ``next`` the end of the ledger
 - ``actions``: comment_id, action and its time
 
@@ -40,7 +41,7 @@ FATES = tuple(Fate)
 KEY = ("topic_id", "part", "community", "start_us", "model_version", "policy_version")
 
 _REVIEW, _REMOVE = VERDICTS.index(Verdict.REVIEW), VERDICTS.index(Verdict.REMOVE)
-_COUNTED = FATES.index(Fate.COUNTED)
+_COUNTED, _LATE, _DUPLICATE = (FATES.index(fate) for fate in (Fate.COUNTED, Fate.LATE, Fate.DUPLICATE))
 _KEYS = ", ".join(KEY)
 
 
@@ -64,6 +65,25 @@ SELECT topic_id, part, pos FROM (
 """
 """The copies among them: all but the first one, by partition, then by offset. The whole record id decides."""
 
+# Copies of an earlier record of their partition; follows_counted: whether the worker counted one of the earlier ones. A
+# record that is not compared is in the ledger, and counted.
+_OWN_COPIES = f"""
+SELECT topic_id, part, pos, follows_counted FROM (
+    SELECT r.topic_id, r.part, r.pos,
+           ROW_NUMBER() OVER (PARTITION BY r.topic_id, r.part, r.record_id ORDER BY r.pos) AS nth,
+           SUM(CASE WHEN m.pos IS NULL OR l.fate = {_COUNTED} THEN 1 ELSE 0 END) OVER (
+               PARTITION BY r.topic_id, r.part, r.record_id ORDER BY r.pos
+               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) > 0 AS follows_counted
+      FROM recomputed r
+      JOIN (SELECT DISTINCT i.topic_id, i.part, i.record_hash, i.record_id
+              FROM recomputed i JOIN copies c ON c.topic_id = i.topic_id AND c.part = i.part AND c.pos = i.pos) i
+        ON i.topic_id = r.topic_id AND i.part = r.part AND i.record_hash = r.record_hash AND i.record_id = r.record_id
+      LEFT JOIN compared m ON m.topic_id = r.topic_id AND m.part = r.part AND m.pos = r.pos
+      LEFT JOIN ledger l ON l.topic_id = r.topic_id AND l.part = r.part AND l.pos = r.pos
+     WHERE NOT r.is_quarantined) n
+ WHERE nth > 1
+"""
+
 _BATCH_PANES = f"""
 SELECT r.topic_id, r.part, r.community, r.event_us - r.event_us % {PANE_US} AS start_us, r.model_version,
        r.policy_version, CAST(COUNT(*) AS BIGINT) AS comments,
@@ -76,11 +96,22 @@ SELECT r.topic_id, r.part, r.community, r.event_us - r.event_us % {PANE_US} AS s
  GROUP BY r.topic_id, r.part, r.community, r.event_us - r.event_us % {PANE_US}, r.model_version, r.policy_version
 """
 
+_OTHER_SCORER = "(r.model_version <> l.model_version OR r.kernel_version <> l.kernel_version)"
+_SAME_SCORER = f"(NOT {_OTHER_SCORER} AND NOT r.is_other_model AND NOT r.is_quarantined)"
 # Another verdict or model gives other reasons; that difference has its own cause.
-_OTHER_REASONS = (
-    "(r.reasons <> l.reasons AND r.verdict = l.verdict AND r.model_version = l.model_version "
-    "AND r.kernel_version = l.kernel_version AND NOT r.is_other_model AND NOT r.is_quarantined)"
+_OTHER_REASONS = f"(r.reasons <> l.reasons AND r.verdict = l.verdict AND {_SAME_SCORER})"
+_ALTERED = (
+    "(r.event_us <> l.event_us OR r.community <> l.community OR r.repairs <> l.repairs "
+    f"OR ({_SAME_SCORER} AND (r.score <> l.score OR (r.verdict <> l.verdict AND r.policy_version = l.policy_version))))"
 )
+# A fate that the worker does not give the record. That it counts a record that is late by the lake is no difference:
+# the batch counts it, too, and a record that a replay released moved no watermark of the worker.
+_OTHER_FATE = (
+    f"(NOT r.is_quarantined AND ((l.fate = {_LATE} AND NOT r.is_late) OR (l.fate = {_DUPLICATE} AND o.pos IS NULL) "
+    f"OR (l.fate = {_COUNTED} AND o.follows_counted)))"
+)
+# A decision at or above the ledger's own end.
+_BEYOND_END = "l.pos >= COALESCE(k.next, 0)"
 
 # Rows that differ. ``b`` and ``l`` are 1 if batch or ledger counts the row.
 _UNEQUAL = f"""
@@ -89,43 +120,50 @@ SELECT COALESCE(r.topic_id, l.topic_id) AS topic_id, COALESCE(r.part, l.part) AS
        CASE WHEN l.fate = {_COUNTED} THEN 1 ELSE 0 END AS l,
        r.pos IS NOT NULL AS in_lake, l.pos IS NOT NULL AS in_ledger,
        r.event_us AS b_event_us, r.community AS b_community, r.score AS b_score, r.verdict AS b_verdict,
-       r.model_version AS b_model, r.policy_version AS b_policy, r.kernel_version AS b_kernel, r.comment_id,
-       r.rules_version AS b_rules, COALESCE(r.repairs <> l.repairs, FALSE) AS other_repairs,
+       r.model_version AS b_model, r.policy_version AS b_policy, r.comment_id,
+       COALESCE(r.letter_holds, FALSE) AS letter_holds,
        COALESCE(r.comment_id <> l.comment_id OR r.record_id <> l.record_id, FALSE) AS other_id,
        COALESCE(r.append_us <> l.append_us, FALSE) AS other_time, COALESCE({_OTHER_REASONS}, FALSE) AS other_reasons,
        COALESCE(r.is_other_model AND l.pos IS NOT NULL, FALSE) AS other_model,
+       COALESCE(r.policy_version <> l.policy_version, FALSE) AS other_policy,
+       COALESCE({_OTHER_SCORER}, FALSE) AS other_scorer, COALESCE({_ALTERED}, FALSE) AS altered,
+       COALESCE({_OTHER_FATE}, FALSE) AS other_fate, COALESCE({_BEYOND_END}, FALSE) AS beyond_end,
        COALESCE(r.is_late, FALSE) AS is_late, COALESCE(r.is_replay, FALSE) AS is_replay, c.pos IS NOT NULL AS is_copy,
        COALESCE(r.is_quarantined, FALSE) AS is_quarantined,
        l.event_us AS l_event_us, l.community AS l_community, l.score AS l_score, l.verdict AS l_verdict,
-       l.model_version AS l_model, l.policy_version AS l_policy, l.kernel_version AS l_kernel, l.fate AS l_fate
+       l.model_version AS l_model, l.policy_version AS l_policy, l.fate AS l_fate
   FROM compared r
   FULL OUTER JOIN ledger l ON l.topic_id = r.topic_id AND l.part = r.part AND l.pos = r.pos
   LEFT JOIN copies c ON c.topic_id = r.topic_id AND c.part = r.part AND c.pos = r.pos
- WHERE r.pos IS NULL OR l.pos IS NULL OR l.fate <> {_COUNTED} OR c.pos IS NOT NULL OR r.score <> l.score
-    OR r.verdict <> l.verdict OR r.event_us <> l.event_us OR r.community <> l.community
-    OR r.model_version <> l.model_version OR r.policy_version <> l.policy_version OR r.repairs <> l.repairs
+  LEFT JOIN own_copies o ON o.topic_id = r.topic_id AND o.part = r.part AND o.pos = r.pos
+  LEFT JOIN cuts k ON k.topic_id = l.topic_id AND k.part = l.part
+ WHERE r.pos IS NULL OR l.pos IS NULL OR l.fate <> {_COUNTED} OR c.pos IS NOT NULL
+    OR r.score <> l.score OR r.verdict <> l.verdict OR r.event_us <> l.event_us OR r.community <> l.community
+    OR r.policy_version <> l.policy_version OR r.repairs <> l.repairs OR {_OTHER_SCORER}
     OR r.comment_id <> l.comment_id OR r.record_id <> l.record_id OR r.append_us <> l.append_us OR r.is_other_model
-    OR {_OTHER_REASONS}
+    OR {_OTHER_REASONS} OR {_BEYOND_END}
 """
 
-# A record with a dead letter was refused, so other rules must read it now, or a proven replay must have released it.
-_READ_BY_OTHER_RULES = "(d.released OR (NOT d.failed AND COALESCE(d.rules_version, u.b_rules) <> u.b_rules))"
+# A record with a dead letter was refused: by other rules, which refuse it now, too, or a proven replay released it.
+_READ_BY_OTHER_RULES = "(d.released OR (NOT d.failed AND u.letter_holds))"
 
-# The first cause that applies, in the order of ``Cause``; each needs evidence other than the difference itself.
+# The first cause that applies, in the order of ``Cause`` but for the first; each needs evidence other than the
+# difference itself.
 _CAUSES = f"""
 SELECT u.*, CASE
+       WHEN u.beyond_end THEN '{Cause.UNEXPLAINED}'
        WHEN NOT u.in_lake AND u.pos >= COALESCE(k.archived, 0) THEN '{Cause.UNARCHIVED}'
        WHEN NOT u.in_ledger AND u.pos >= COALESCE(k.next, 0) THEN '{Cause.UNPROCESSED}'
        WHEN NOT u.in_ledger AND u.is_quarantined THEN '{Cause.QUARANTINED}'
        WHEN NOT u.in_ledger AND d.pos IS NULL THEN '{Cause.LOST}'
        WHEN NOT u.in_lake THEN '{Cause.PHANTOM}'
        WHEN NOT u.in_ledger AND NOT {_READ_BY_OTHER_RULES} THEN '{Cause.WRONG_LETTER}'
-       WHEN NOT u.in_ledger OR (u.is_replay AND u.l = 0) THEN '{Cause.RECOVERED}'
-       WHEN u.is_late AND u.l = 0 THEN '{Cause.LATE}'
-       WHEN u.is_copy AND u.l = 1 THEN '{Cause.DUPLICATE}'
+       WHEN NOT u.in_ledger OR (u.is_replay AND u.l = 0 AND NOT u.other_fate) THEN '{Cause.RECOVERED}'
+       WHEN u.is_late AND u.l = 0 AND NOT u.other_fate THEN '{Cause.LATE}'
+       WHEN u.is_copy AND u.l = 1 AND NOT u.other_fate THEN '{Cause.DUPLICATE}'
        WHEN u.other_model THEN '{Cause.OTHER_MODEL}'
-       WHEN u.b_policy <> u.l_policy THEN '{Cause.POLICY}'
-       WHEN u.b_model <> u.l_model OR u.b_kernel <> u.l_kernel THEN '{Cause.RESCORED}'
+       WHEN u.other_policy THEN '{Cause.POLICY}'
+       WHEN u.other_scorer THEN '{Cause.RESCORED}'
        ELSE '{Cause.UNEXPLAINED}' END AS cause
   FROM unequal u
   LEFT JOIN cuts k ON k.topic_id = u.topic_id AND k.part = u.part
@@ -142,19 +180,22 @@ def _side(side: str, sign: str) -> str:
            {sign}CASE WHEN {side}_verdict = {_REVIEW} THEN 1 ELSE 0 END AS reviews,
            {sign}CASE WHEN {side}_verdict = {_REMOVE} THEN 1 ELSE 0 END AS removals,
            {sign}CAST({side}_score AS BIGINT) AS score_sum,
-           CASE WHEN other_repairs THEN 1 ELSE 0 END AS is_named,
+           0 AS is_named,
            comment_id, COALESCE(b_event_us, l_event_us) AS event_us, b_score, b_verdict, l_score, l_verdict, l_fate
       FROM causes WHERE {side} = 1"""
 
 
 _DETAILS = ("comment_id", "event_us", "b_score", "b_verdict", "l_score", "l_verdict", "l_fate")
 
-# Differences in what is not counted: each has its own cause in the pane of the ledger, and no amount.
+# Differences that a sum may not show: each has its own cause in the pane of the ledger, and no amount.
 _FIELDS = {
     "other_id": Cause.OTHER_ID,
     "other_time": Cause.OTHER_TIME,
     "other_reasons": Cause.OTHER_REASONS,
     "other_model": Cause.OTHER_MODEL,
+    "other_policy": Cause.POLICY,
+    "other_scorer AND NOT other_policy": Cause.RESCORED,
+    "altered OR other_fate OR beyond_end": Cause.UNEXPLAINED,
 }
 
 
@@ -163,11 +204,11 @@ def _field(flag: str, cause: Cause) -> str:
     SELECT topic_id, part, pos, '{cause}' AS cause, l_community AS community,
            l_event_us - l_event_us % {PANE_US} AS start_us, l_model AS model_version, l_policy AS policy_version,
            {", ".join(f"0 AS {measure}" for measure in MEASURES)}, 1 AS is_named,
-           comment_id, b_event_us AS event_us, b_score, b_verdict, l_score, l_verdict, l_fate
+           comment_id, COALESCE(b_event_us, l_event_us) AS event_us, b_score, b_verdict, l_score, l_verdict, l_fate
       FROM unequal WHERE {flag}"""
 
 
-# A row whose two sides are in different panes is one difference in each. Different repairs alone are a difference.
+# A row whose two sides are in different panes is one difference in each.
 _DIFFERENCES = f"""
 SELECT topic_id, part, pos, cause, community, start_us, model_version, policy_version, {_sums("{}")},
        {", ".join(f"MAX({name}) AS {name}" for name in _DETAILS)}
@@ -178,11 +219,12 @@ SELECT topic_id, part, pos, cause, community, start_us, model_version, policy_ve
 HAVING {" OR ".join(f"SUM({measure}) <> 0" for measure in MEASURES)} OR MAX(is_named) = 1
 """
 
-# Dead letters of the ledger beside the lake. Neither side is in a pane.
+# Dead letters of the ledger beside the lake. Neither side is in a pane. A record has a decision or a dead letter.
 _LETTER_TERMS = f"""
 SELECT topic_id, part, pos, append_us, cause FROM (
     SELECT COALESCE(d.topic_id, r.topic_id) AS topic_id, COALESCE(d.part, r.part) AS part,
            COALESCE(d.pos, r.pos) AS pos, COALESCE(r.append_us, d.append_us) AS append_us, CASE
+           WHEN l.pos IS NOT NULL THEN '{Cause.WRONG_LETTER}'
            WHEN r.pos IS NULL THEN CASE WHEN d.is_of_day AND d.pos < COALESCE(k.archived, 0)
                                         THEN '{Cause.PHANTOM_LETTER}' END
            WHEN d.pos IS NULL THEN CASE WHEN r.pos < COALESCE(k.next, 0) AND r.reason <> ''
@@ -190,11 +232,11 @@ SELECT topic_id, part, pos, append_us, cause FROM (
            WHEN r.length <> d.length OR r.sha256 <> d.sha256 OR r.append_us <> d.append_us
                 THEN '{Cause.WRONG_LETTER}'
            WHEN d.reason <> '{DeadLetterReason.PROCESSING_FAILED}' AND r.reason <> d.reason
-                AND COALESCE(d.rules_version, r.rules_version) = r.rules_version
                 THEN '{Cause.WRONG_LETTER}' END AS cause
       FROM letters d
       FULL OUTER JOIN lake_letters r ON r.topic_id = d.topic_id AND r.part = d.part AND r.pos = d.pos
       LEFT JOIN cuts k ON k.topic_id = COALESCE(d.topic_id, r.topic_id) AND k.part = COALESCE(d.part, r.part)
+      LEFT JOIN ledger l ON l.topic_id = d.topic_id AND l.part = d.part AND l.pos = d.pos
     ) compared
  WHERE cause IS NOT NULL
 """
@@ -254,6 +296,7 @@ SELECT r.model_version, a.action, r.verdict, CAST(COUNT(*) AS BIGINT) AS comment
 
 STATEMENTS: dict[str, str] = {
     "copies": f"WITH repeated AS ({REPEATED}) {COPIES_OF_REPEATED}",
+    "own_copies": _OWN_COPIES,
     "batch_panes": _BATCH_PANES,
     "unequal": _UNEQUAL,
     "causes": _CAUSES,

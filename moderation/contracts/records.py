@@ -114,7 +114,7 @@ class Cause(StrEnum):
 _EXPECTED = frozenset(
     {
         *(Cause.UNARCHIVED, Cause.UNPROCESSED, Cause.QUARANTINED, Cause.RECOVERED),
-        *(Cause.LATE, Cause.DUPLICATE, Cause.POLICY, Cause.RESCORED),
+        *(Cause.LATE, Cause.DUPLICATE),
     }
 )
 

@@ -29,7 +29,13 @@ from tests.support.reconcile_tables import (
 
 
 def _gone(
-    tables: Tables, random: Random, avoid: set[Place], *, counted: bool, letter: Letter | None = None
+    tables: Tables,
+    random: Random,
+    avoid: set[Place],
+    *,
+    counted: bool,
+    letter: Letter | None = None,
+    holds: bool = False,
 ) -> Moved | None:
     chosen = one(random, both(tables, avoid, lambda e: e.b))
     if chosen is None:
@@ -41,8 +47,10 @@ def _gone(
     if letter is None:
         moved.differ(place, "lost", (worth, 1))
         return moved
-    moved.tables.letters[place], moved.tables.lake_letters[place] = letter, LakeLetter("")
-    is_wrong = letter.rules_version == 2 and not letter.released
+    moved.tables.letters[place] = letter
+    moved.tables.lake_letters[place] = LakeLetter(letter.reason if holds else "")
+    moved.tables.recomputed[place] = worth = replace(worth, letter_holds=holds)
+    is_wrong = not holds and not letter.released
     moved.differ(place, "wrong_letter" if is_wrong else "recovered", (worth, 1))
     if is_wrong:
         moved.letters.add((place, "wrong_letter"))
@@ -60,8 +68,8 @@ def deleted(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
 
 
 def unread(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """The worker could not parse a record; the rules of today can."""
-    return _gone(tables, random, avoid, counted=True, letter=Letter(rules_version=1))
+    """The worker could not parse a record by the rules that its dead letter names; those of the offset can."""
+    return _gone(tables, random, avoid, counted=True, letter=Letter(), holds=True)
 
 
 def released(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
@@ -70,8 +78,8 @@ def released(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
 
 
 def refused(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """The worker stored a record as a dead letter that its own rules can read."""
-    return _gone(tables, random, avoid, counted=True, letter=Letter(rules_version=2))
+    """The worker stored a record as a dead letter that the rules of the letter can read."""
+    return _gone(tables, random, avoid, counted=True, letter=Letter())
 
 
 def quarantined(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
@@ -112,8 +120,8 @@ def late(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
 
 
 def late_replay(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """A dead letter was replayed, too late for its pane or as a copy."""
-    return _left_out(tables, random, avoid, "recovered", random.choice((LATE, DUPLICATE)))
+    """A dead letter was replayed, too late for its pane."""
+    return _left_out(tables, random, avoid, "recovered", LATE)
 
 
 def copied(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
@@ -131,11 +139,14 @@ def copied(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
     if chosen is None:
         return None
     place, worth, decided = chosen
+    own = {each.record_id for other, each in tables.recomputed.items() if other[:2] == place[:2]}
     firsts = [
         first
         for other, first in sorted(tables.recomputed.items())
-        if other.topic_id == place.topic_id and other.part < place.part
+        if other.topic_id == place.topic_id and other.part < place.part and first.record_id not in own
     ]
+    if not firsts:
+        return None
     first = random.choice(firsts)
     moved = Moved(tables.copy())
     moved.tables.recomputed[place] = replace(worth, record_id=first.record_id, record_hash=first.record_hash)
@@ -159,6 +170,7 @@ def _stamped(tables: Tables, random: Random, avoid: set[Place], cause: str, *nam
         "model_version": "another model",
         "policy_version": "another policy",
         "kernel_version": "another kernel",
+        "repairs": "cut",
     }
     altered = replace(decided, **{name: others[name] for name in names})  # type: ignore[arg-type]
     moved = Moved(tables.copy())
@@ -166,6 +178,7 @@ def _stamped(tables: Tables, random: Random, avoid: set[Place], cause: str, *nam
     for row, sign in ((decided, -1), (altered, 1)):
         moved.recount(row, sign) if told else moved.leave(row, sign)
     moved.differ(place, cause, (worth, 1), (altered, -1))
+    moved.fields.add((place, key_of(altered), cause))
     return moved
 
 
@@ -184,16 +197,73 @@ def wrong_fate(tables: Tables, random: Random, avoid: set[Place]) -> Moved | Non
     moved.tables.ledger[place] = replace(decided, fate=random.choice((LATE, DUPLICATE)))
     moved.leave(decided, -1)
     moved.differ(place, "unexplained", (worth, 1))
+    moved.fields.add((place, key_of(decided), "unexplained"))
+    return moved
+
+
+def swapped_fate(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """A row that is not counted has the other reason not to be."""
+    plain = both(tables, avoid, lambda e: not e.l and not e.has_other_fate)
+    wrong = [
+        each for each in plain if each[2].fate == LATE or not each[1].is_late
+    ]  # a copy that is late may be called either
+    chosen = one(random, [each for each in wrong if _rules_out(tables, each[0], LATE + DUPLICATE - each[2].fate)])
+    if chosen is None:
+        return None
+    place, worth, decided = chosen
+    moved = Moved(tables.copy())
+    moved.tables.ledger[place] = replace(decided, fate=LATE + DUPLICATE - decided.fate)
+    moved.touched.add(place)
+    moved.fields.add((place, key_of(decided), "unexplained"))
+    if dict(evidence_of(tables))[place].b:
+        moved.differ(place, "unexplained", (worth, 1))
+    return moved
+
+
+def _rules_out(tables: Tables, place: Place, fate: int) -> bool:
+    altered = tables.copy()
+    altered.ledger[place] = replace(altered.ledger[place], fate=fate)
+    return dict(evidence_of(altered))[place].has_other_fate
+
+
+def beyond_end(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """The ledger has a row at or above its own end, of a known partition or of another one."""
+    if not tables.ledger:
+        return None
+    like = random.choice(sorted(tables.ledger.values(), key=lambda row: (row.topic_id, row.part, row.pos)))
+    part = random.choice((like.part, 99))
+    end = tables.cuts.get((like.topic_id, part), (0, 0))[1]
+    place = Place(like.topic_id, part, max(end, max(tables.cuts.get((like.topic_id, part), (0, 0)))) + 5)
+    if place in avoid:
+        return None
+    made = replace(like, part=part, pos=place.pos, fate=COUNTED)
+    moved = Moved(tables.copy())
+    moved.tables.ledger[place] = made
+    moved.leave(made, 1)
+    moved.differ(place, "unexplained", (made, -1))
+    moved.fields.add((place, key_of(made), "unexplained"))
+    return moved
+
+
+def decided_and_refused(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """A record has a decision and a dead letter."""
+    chosen = one(random, both(tables, avoid))
+    if chosen is None:
+        return None
+    place, _, _ = chosen
+    moved = Moved(tables.copy(), touched={place})
+    moved.tables.letters[place], moved.tables.lake_letters[place] = Letter(), LakeLetter("")
+    moved.letters.add((place, "wrong_letter"))
     return moved
 
 
 def phantom(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
     """The ledger has a row that the lake lacks; its pane counts it or not."""
-    taken = tables.recomputed.keys() | tables.ledger.keys() | avoid
+    taken = tables.recomputed.keys() | tables.ledger.keys() | tables.letters.keys() | avoid
     free = [
         place
-        for (topic_id, part), (archived, _) in tables.cuts.items()
-        for place in (Place(topic_id, part, pos) for pos in range(archived))
+        for (topic_id, part), (archived, following) in tables.cuts.items()
+        for place in (Place(topic_id, part, pos) for pos in range(min(archived, following)))
         if place not in taken
     ]
     if not free or not tables.ledger:
@@ -300,6 +370,11 @@ FAULTS: dict[str, Fault] = {
     "altered community": _stamping("unexplained", "community", told=False),
     "altered time": _stamping("unexplained", "event_us", told=False),
     "wrong fate": wrong_fate,
+    "swapped fate": swapped_fate,
+    "beyond the end": beyond_end,
+    "decided and refused": decided_and_refused,
+    "only another kernel": _stamping("rescored", "kernel_version", told=True),
+    "altered repairs": _stamping("unexplained", "repairs", told=False),
     "another policy": _stamping("policy", "policy_version", "verdict", told=True),
     "another model": _stamping("rescored", "model_version", "score", told=True),
     "another model and policy": _stamping("policy", "model_version", "policy_version", "score", told=True),
@@ -308,7 +383,12 @@ FAULTS: dict[str, Fault] = {
     **FIELD_FAULTS,
     "another kernel": _stamping("rescored", "kernel_version", "score", told=True),
 }
-TAMPERING = {name for name in FAULTS if name.startswith("altered")} | {"deleted", "pane", "wrong fate"}
+TAMPERING = {name for name in FAULTS if name.startswith("altered")} | {
+    "deleted",
+    "pane",
+    "wrong fate",
+    "beyond the end",
+}
 """What leaves a pane that is not the sum of its ledger rows; a phantom may, too."""
 
 

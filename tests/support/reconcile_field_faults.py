@@ -57,7 +57,7 @@ def _letter_changed(tables: Tables, random: Random, avoid: set[Place], change: L
     places = sorted(
         place
         for place, record in tables.lake_letters.items()
-        if record.reason and place in tables.letters.keys() - avoid
+        if record.reason and place in tables.letters.keys() - tables.recomputed.keys() - avoid
     )
     if not places:
         return None

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from tests.support.reconcile_tables import (
     COUNTED,
+    DUPLICATE,
     HOUR_US,
+    LATE,
     NOTHING,
     Decided,
     Key,
+    LakeLetter,
     Letter,
     Place,
     Sums,
@@ -36,6 +39,8 @@ class Evidence:
         worth: record of the lake; None if it has none of the day.
         decided: row of the ledger.
         is_copy: an earlier position of the lake has the same record.
+        is_own_copy: an earlier position of the partition has it.
+        follows_counted: the ledger counts one of these earlier positions.
         letter: dead letter of the position; None without one.
     """
 
@@ -45,6 +50,8 @@ class Evidence:
     worth: Worth | None
     decided: Decided | None
     is_copy: bool
+    is_own_copy: bool
+    follows_counted: bool
     letter: Letter | None
 
     @property
@@ -56,6 +63,20 @@ class Evidence:
     def l(self) -> bool:  # noqa: E743 - the design calls it so
         """Return whether the ledger counts the record."""
         return self.decided is not None and self.decided.fate == COUNTED
+
+    @property
+    def is_beyond_end(self) -> bool:
+        """Return whether the ledger has a row at or above its own end."""
+        return self.decided is not None and self.pos >= self.next
+
+    @property
+    def has_other_fate(self) -> bool:
+        """Return whether the ledger gives the record a fate that the lake rules out."""
+        if self.worth is None or self.decided is None or self.worth.is_quarantined:
+            return False
+        if self.decided.fate == LATE:
+            return not self.worth.is_late
+        return not self.is_own_copy if self.decided.fate == DUPLICATE else self.follows_counted
 
 
 def _stamped(name: str) -> Callable[[Evidence], bool]:
@@ -72,14 +93,14 @@ def _altered(e: Evidence) -> bool:
     if e.worth is None or e.decided is None:
         return False
     names = ("event_us", "community", "score", "verdict")
-    return any(_stamped(name)(e) for name in names) or (e.b and not e.l and not e.worth.is_late)
+    return any(_stamped(name)(e) for name in names) or (e.b and not e.l and not e.worth.is_late) or e.has_other_fate
 
 
 def _read_by_other_rules(e: Evidence) -> bool:
     """Other rules refused the record than those that read it now, or a proven replay released it."""
     if e.letter is None or e.worth is None:
         return False
-    return e.letter.released or (not e.letter.failed and e.letter.rules_version not in (None, e.worth.rules_version))
+    return e.letter.released or (not e.letter.failed and e.worth.letter_holds)
 
 
 def _wrongly_refused(e: Evidence) -> bool:
@@ -101,10 +122,10 @@ EVIDENCE: dict[str, Callable[[Evidence], bool]] = {
         e.worth is not None
         and e.b
         and not e.l
-        and ((e.decided is None and _read_by_other_rules(e)) or e.worth.is_replay)
+        and ((e.decided is None and _read_by_other_rules(e)) or (e.worth.is_replay and not e.has_other_fate))
     ),
-    "late": lambda e: e.worth is not None and e.b and not e.l and e.worth.is_late,
-    "duplicate": lambda e: e.l and e.is_copy,
+    "late": lambda e: e.worth is not None and e.b and not e.l and e.worth.is_late and not e.has_other_fate,
+    "duplicate": lambda e: e.l and e.is_copy and not e.has_other_fate,
     "other_model": lambda e: e.worth is not None and e.decided is not None and e.worth.is_other_model,
     "policy": _stamped("policy_version"),
     "rescored": lambda e: _stamped("model_version")(e) or _stamped("kernel_version")(e),
@@ -114,6 +135,8 @@ EVIDENCE: dict[str, Callable[[Evidence], bool]] = {
 
 def cause_of(e: Evidence) -> str:
     """Return the first cause whose evidence applies."""
+    if e.is_beyond_end:
+        return "unexplained"
     return next((name for name, holds in EVIDENCE.items() if holds(e)), "unexplained")
 
 
@@ -148,13 +171,19 @@ class Expected:
 def evidence_of(tables: Tables) -> Iterator[tuple[Place, Evidence]]:
     """Return the evidence of every position in lake or ledger."""
     firsts: dict[tuple[str, bytes], Place] = {}
+    own: dict[tuple[str, int, bytes], list[Place]] = defaultdict(list)
     for place, worth in sorted(tables.recomputed.items()):
         if not worth.is_quarantined:
             firsts.setdefault((place.topic_id, worth.record_id), place)
     for place in sorted(tables.recomputed.keys() | tables.ledger.keys()):
         known = tables.recomputed.get(place)
         is_copy = known is not None and not known.is_quarantined and firsts[place.topic_id, known.record_id] != place
-        cut = tables.cuts[place.topic_id, place.part]
+        cut = tables.cuts.get((place.topic_id, place.part), (0, 0))
+        earlier: list[Place] = []
+        if known is not None and not known.is_quarantined:
+            same = own[place.topic_id, place.part, known.record_id]
+            earlier = list(same)
+            same.append(place)
         yield (
             place,
             Evidence(
@@ -163,6 +192,8 @@ def evidence_of(tables: Tables) -> Iterator[tuple[Place, Evidence]]:
                 known,
                 tables.ledger.get(place),
                 is_copy,
+                bool(earlier),
+                any(each in tables.ledger and tables.ledger[each].fate == COUNTED for each in earlier),
                 tables.letters.get(place),
             ),
         )
@@ -212,7 +243,9 @@ def expected_of(tables: Tables) -> Expected:
 
 
 def _fields_of(e: Evidence) -> Iterator[str]:
-    """Yield the causes of differences in what is not counted."""
+    """Yield the causes of differences that a sum may not show."""
+    if e.is_beyond_end or e.has_other_fate or _contradicts(e):
+        yield "unexplained"
     if e.worth is None or e.decided is None:
         return
     if (e.worth.comment_id, e.worth.record_id) != (e.decided.comment_id, e.decided.record_id):
@@ -225,6 +258,20 @@ def _fields_of(e: Evidence) -> Iterator[str]:
         names = ("verdict", "model_version", "kernel_version")
         if not any(_stamped(name)(e) for name in names):
             yield "other_reasons"
+    if _stamped("policy_version")(e):
+        yield "policy"
+    elif _stamped("model_version")(e) or _stamped("kernel_version")(e):
+        yield "rescored"
+
+
+def _contradicts(e: Evidence) -> bool:
+    """A row of the same versions has other values than the record."""
+    if any(_stamped(name)(e) for name in ("event_us", "community", "repairs")):
+        return True
+    scorer = any(_stamped(name)(e) for name in ("model_version", "kernel_version"))
+    if e.worth is None or e.worth.is_other_model or e.worth.is_quarantined or scorer:
+        return False
+    return _stamped("score")(e) or (_stamped("verdict")(e) and not _stamped("policy_version")(e))
 
 
 def _letters_of(tables: Tables) -> Iterator[tuple[Place, str]]:
@@ -232,18 +279,22 @@ def _letters_of(tables: Tables) -> Iterator[tuple[Place, str]]:
     for place in tables.letters.keys() | tables.lake_letters.keys():
         letter, record = tables.letters.get(place), tables.lake_letters.get(place)
         archived, following = tables.cuts[place[:2]]
-        if record is None:
+        if letter is not None and place in tables.ledger:
+            yield place, "wrong_letter"
+        elif record is None:
             if letter is not None and letter.is_of_day and place.pos < archived:
                 yield place, "phantom_letter"
         elif letter is None:
             if record.reason and place.pos < following:
                 yield place, "missing_letter"
-        elif any(getattr(letter, name) != getattr(record, name) for name in ("length", "sha256", "append_us")):
+        elif _tells_otherwise(letter, record):
             yield place, "wrong_letter"
-        elif letter.reason == "processing_failed" or record.reason in (None, letter.reason):
-            continue
-        elif letter.rules_version in (None, record.rules_version):
-            yield place, "wrong_letter"
+
+
+def _tells_otherwise(letter: Letter, record: LakeLetter) -> bool:
+    if any(getattr(letter, name) != getattr(record, name) for name in ("length", "sha256", "append_us")):
+        return True
+    return letter.reason != "processing_failed" and record.reason not in (None, letter.reason)
 
 
 def _agreement(tables: Tables, verdicts: dict[str, list[tuple[str, int]]]) -> dict[str, dict[str, dict[str, int]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from uuid import UUID
 
@@ -75,16 +75,17 @@ class World:
         for (topic_id, part), log in self.logs.items():
             archived, following = self.cuts[topic_id, part]
             for worth in self._worth(topic_id, part, archived):
-                tables.recomputed[place_of(worth)] = worth
+                # The rules that a dead letter names refuse what those of the offset read.
+                refused = log[worth.pos].unread and worth.pos < following
+                tables.recomputed[place_of(worth)] = replace(worth, letter_holds=refused)
             for decided in self._decided(topic_id, part, following):
                 tables.ledger[place_of(decided)] = decided
                 tables.count(decided)
             for pos, record in log.items():
-                # The worker's rules of version 1 refused what those of version 2 read.
                 if record.unread and pos < following:
-                    tables.letters[Place(topic_id, part, pos)] = Letter(rules_version=1 if record.parses else 2)
+                    tables.letters[Place(topic_id, part, pos)] = Letter()
                 if record.unread and pos < archived and (pos < following or not record.parses):
-                    tables.lake_letters[Place(topic_id, part, pos)] = LakeLetter("" if record.parses else "not_json")
+                    tables.lake_letters[Place(topic_id, part, pos)] = LakeLetter()
         return tables
 
     def _worth(self, topic_id: str, part: int, end: int) -> Iterator[Worth]:

@@ -74,7 +74,7 @@ class Worth:
     repairs: str = ""
     append_us: int = APPEND_US
     reasons: str = ""
-    rules_version: int = 2
+    letter_holds: bool = False
     is_other_model: bool = False
 
     @property
@@ -97,7 +97,6 @@ class Letter:
     """Dead letter of the ledger."""
 
     reason: str = "not_json"
-    rules_version: int | None = 2
     failed: bool = False
     released: bool = False
     append_us: int = APPEND_US
@@ -111,7 +110,6 @@ class LakeLetter:
     """Record of the lake that its rules refuse, or that has a dead letter; reason ``""`` if they read it."""
 
     reason: str | None = "not_json"
-    rules_version: int = 2
     append_us: int = APPEND_US
     length: int = 4
     sha256: str = "d" * 64

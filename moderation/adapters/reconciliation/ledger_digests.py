@@ -46,7 +46,7 @@ def digests_query(server_version: int) -> str:
 
     The result has one row for each group of :mod:`moderation.adapters.reconciliation.row_digests` and each ``age``: the
     index of the first of ``AGES_US`` at which its rows were stored, ``len(AGES_US)`` if they came later or have no
-    time. ``upper`` and ``lower`` are sums as texts.
+    time. ``is_beyond`` is whether its rows are at or above the ledger's end. ``upper`` and ``lower`` are sums as texts.
 
     Args:
         server_version: of PostgreSQL as libpq numbers it, e.g. 180004.
@@ -56,19 +56,22 @@ def digests_query(server_version: int) -> str:
     # statistics of a column, so that fewer groups than rows are expected. concat_ws leaves out nulls.
     return f"""
 SELECT topic_id::text AS topic_id, part, community, start_us, model_version, policy_version, kernel_version,
-       coalesce(repairs, '') AS repairs, {case_number("fate", list(Fate))} AS fate, age, rows, upper::text AS upper,
-       lower::text AS lower
+       coalesce(repairs, '') AS repairs, {case_number("fate", list(Fate))} AS fate, age, is_beyond, rows,
+       upper::text AS upper, lower::text AS lower
   FROM (SELECT topic_id, part, community, start_us, model_version, policy_version, kernel_version, repairs, fate, age,
-               count(*) AS rows, sum({upper}) AS upper, sum({lower}) AS lower
-          FROM (SELECT topic_id, partition AS part, community, event_time_us - event_time_us % {PANE_US} AS start_us,
-                       model_version, policy_version, kernel_version, repairs, fate, {_AGE} AS age,
+               is_beyond, count(*) AS rows, sum({upper}) AS upper, sum({lower}) AS lower
+          FROM (SELECT d.topic_id, d.partition AS part, community,
+                       event_time_us - event_time_us % {PANE_US} AS start_us, model_version, policy_version,
+                       kernel_version, repairs, fate, {_AGE} AS age,
+                       "offset" >= coalesce(e.next, 0) AS is_beyond,
                        sha256(convert_to(concat_ws(
                            '|', "offset", event_time_us, append_us, score_ppm, verdict, octet_length(comment_id),
                            octet_length(record_id), comment_id, reasons), 'UTF8') || record_id) AS sha
-                  FROM speed.decisions
-                 WHERE topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND append_day >= '{{first_append_day}}'::date
+                  FROM speed.decisions d LEFT JOIN (VALUES {{ends}}) AS e(topic_id, part, next)
+                    ON e.topic_id = d.topic_id AND e.part = d.partition
+                 WHERE d.topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND append_day >= '{{first_append_day}}'::date
                    AND event_time_us >= {{start_us}} AND event_time_us < {{end_us}} OFFSET 0) hashed
-         GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) grouped
+         GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11) grouped
 """  # noqa: S608 - constants, numbers and ids
 
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from moderation.adapters.lake.earlier_files import EarlierFiles, read_earlier_files, trusted_maxima
@@ -144,6 +145,13 @@ SELECT {ledger_columns()}
  WHERE topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND append_day >= '{{first_append_day}}'::date
    AND event_time_us >= {{start_us}} AND event_time_us < {{end_us}}
 """  # noqa: S608 - trusted numbers, dates and ids
+_BEYOND_END = f"""
+SELECT {ledger_columns("d.", "NULL::bigint")}
+  FROM speed.decisions d LEFT JOIN (VALUES {{ends}}) AS e(topic_id, part, next)
+    ON e.topic_id = d.topic_id AND e.part = d.partition
+ WHERE d.topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND d.append_day >= '{{first_append_day}}'::date
+   AND d.event_time_us >= {{start_us}} AND d.event_time_us < {{end_us}} AND d."offset" >= coalesce(e.next, 0)
+"""  # noqa: S608 - the same
 # The planner expects too many groups, because it takes the columns as independent: it would sort all rows of a large
 # day on disk, by one process. A hash table that exceeds its memory goes to disk too.
 _GROUPING = {"work_mem": "256MB", "enable_sort": "off", "parallel_setup_cost": "0", "parallel_tuple_cost": "0"}
@@ -155,7 +163,7 @@ SELECT topic_id::text AS topic_id, partition AS part, community, start_us, model
 """
 LETTER_FIELDS = [
     *(("topic_id", pa.string()), ("part", pa.int32()), ("pos", pa.int64()), ("append_us", pa.int64())),
-    *(("reason", pa.string()), ("length", pa.int64()), ("sha256", pa.string()), ("rules_version", pa.int32())),
+    *(("reason", pa.string()), ("length", pa.int64()), ("sha256", pa.string())),
     *(("failed", pa.bool_()), ("released", pa.bool_()), ("is_of_day", pa.bool_())),
 ]
 """Columns of the file of dead letters."""
@@ -184,7 +192,8 @@ def take_snapshot(
         folder: receives the folders ``ledger``, ``speed_panes``, ``letters`` and ``cuts``, each with one file.
         store: the lake, which confirms replays of records in quarantine.
         digests_query: returns a query by the version of PostgreSQL; exports its result into the folder
-            ``ledger_digests``, instead of the ledger's rows.
+            ``ledger_digests``, instead of the ledger's rows. Rows at or above the ledger's end, which nothing but a
+            fault stores, are exported into the folder ``beyond_end``.
 
     Raises:
         LakeDamaged: a file with such a replay is missing or altered.
@@ -201,17 +210,26 @@ def take_snapshot(
             "first_append_day": _day_before(start_us),
             "start_us": start_us,
             "end_us": end_us,
+            "ends": _ends_of(snapshot.cuts),
         }
         if digests_query is None:
             export_rows(connection, url, _LEDGER.format(**named), folder / "ledger")
         else:
             query = digests_query(connection.info.server_version).format(**named)
             export_rows(connection, url, query, folder / "ledger_digests", _GROUPING)
+            if pc.any(pq.read_table(folder / "ledger_digests", columns=["is_beyond"])["is_beyond"]).as_py():
+                export_rows(connection, url, _BEYOND_END.format(**named), folder / "beyond_end")
         export_rows(connection, url, _PANES.format(**named), folder / "speed_panes")
     snapshot = _released(snapshot, proven_replays(store, snapshot.manifest, replayed))
     _write_letters(snapshot, folder / "letters")
     _write_cuts(snapshot.cuts, folder / "cuts")
     yield snapshot
+
+
+def _ends_of(cuts: Mapping[TopicPartition, Cut]) -> str:
+    """Return the values of a SQL table of topic id, partition and end of the ledger, with at least one row."""
+    rows = [f"('{each.topic_id}'::uuid, {each.partition}, {cut.next}::bigint)" for each, cut in cuts.items()]
+    return ", ".join(rows) or "(NULL::uuid, NULL::int4, NULL::bigint)"
 
 
 def _day_before(time_us: int) -> date:
@@ -333,7 +351,7 @@ def _write_letters(snapshot: Snapshot, folder: Path) -> None:
     rows = [
         (
             *(str(topic_partition.topic_id), topic_partition.partition, offset),
-            *(letter.append_us, letter.reason, *letter.content, letter.rules_version),
+            *(letter.append_us, letter.reason, *letter.content),
             *(letter.is_failed, letter.is_released, snapshot.start_us <= letter.append_us < snapshot.end_us),
         )
         for topic_partition, by_offset in snapshot.letters.items()

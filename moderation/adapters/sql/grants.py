@@ -103,6 +103,7 @@ RULES: Mapping[Role, tuple[Rule, ...]] = {
         ),
         Rule(("UPDATE",), ("batch.runs",), ("cut", "agreement", "begun_us", "finished_us")),
         Rule(("UPDATE",), ("batch.promotions",), ("moved_us",)),
+        Rule(("UPDATE",), ("batch.gaps",), ("next_offset",)),
         Rule(
             ("INSERT", "UPDATE"),
             ("batch.jobs", "batch.archive_reads", "batch.file_checks", "batch.published_checks"),

@@ -19,7 +19,14 @@ from moderation.adapters.reconciliation.row_digests import row_digest, with_dige
 from moderation.errors import LedgerUnsafe
 from tests.support.properties import examples
 from tests.support.reconcile_checks import assert_expected
-from tests.support.reconcile_digests import WORDS, halves_of, hour_of, reconcile_by_digests, write_digests
+from tests.support.reconcile_digests import (
+    DIGEST_FIELDS,
+    WORDS,
+    halves_of,
+    hour_of,
+    reconcile_by_digests,
+    write_digests,
+)
 from tests.support.reconcile_faults import FAULTS, together
 from tests.support.reconcile_oracle import expected_of
 from tests.support.reconcile_scenario import DAY_US, topic_id_of, world_of
@@ -99,12 +106,6 @@ def test_of_equal_hours_only_rows_that_count_differently_are_compared() -> None:
     assert_equal(seen, reconcile(tables))
 
 
-FIELDS = (
-    *("event_us", "append_us", "score", "verdict", "fate", "community", "comment_id", "record_id", "model_version"),
-    *("policy_version", "kernel_version", "repairs", "reasons", "part", "pos", "topic_id"),
-)
-
-
 def hours_that_differ(left: Sequence[Decided], right: Sequence[Decided], folder: Path) -> list[Hour]:
     """Compare the digests of rows that DuckDB computes with those of other rows."""
     folder.mkdir()
@@ -142,7 +143,7 @@ def test_duckdb_python_and_the_definition_give_the_same_digests(tmp_path: Path) 
         assert row_digest(*numbers, *texts) == halves_of(row)
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", DIGEST_FIELDS)
 def test_a_change_of_any_field_makes_its_hour_differ(name: str, tmp_path: Path) -> None:
     value: Any = getattr(ROW, name)
     other: Any = (
@@ -180,7 +181,7 @@ def test_bytes_that_move_between_fields_change_the_digest(left: dict[str, Any], 
 
 def test_rows_of_the_ledger_that_change_during_the_comparison_are_refused(tmp_path: Path) -> None:
     equal = replace(ROW, pos=2, event_us=DAY_US + HOUR_US)
-    shared = {name: getattr(equal, name) for name in FIELDS if name != "fate"}
+    shared = {name: getattr(equal, name) for name in DIGEST_FIELDS if name != "fate"}
     lake = Worth(**shared, record_hash=0, is_late=False, is_replay=False)
     tables = Tables({place_of(lake): lake}, {place_of(ROW): ROW, place_of(equal): equal})
     tables.cuts[ROW.topic_id, 0] = (9, 9)

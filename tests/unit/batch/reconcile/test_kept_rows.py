@@ -31,7 +31,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a replay": {"replays": {4: LetterContents(Content(1, "a" * 64))}},
     "the end of the ledger": {"decided_next": 2},
     "a record in quarantine": {"quarantined": {1: "a" * 64}},
-    "a dead letter": {"letters": frozenset({1})},
+    "a dead letter": {"letters": {1: ("not_json", 2)}},
     "reasons": {"has_reasons": False},
     "the mode": {"unread_only": True},
 }

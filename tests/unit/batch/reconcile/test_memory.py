@@ -28,7 +28,7 @@ def test_little_memory_gives_the_same_digest_or_an_error(
     tables = tables_of(60, 60)
     assert len(tables.recomputed) > 3_000
     expected = reconcile(tables)
-    found = reconcile(tables, DuckDbEngine(memory_bytes=40_000_000))
+    found = reconcile(tables, DuckDbEngine(memory_bytes=60_000_000))
     assert (found.outcome.digest, found.kept) == (expected.outcome.digest, expected.kept)
     with pytest.raises(duckdb.OutOfMemoryException):
         reconcile(tables, DuckDbEngine(memory_bytes=4_000_000))

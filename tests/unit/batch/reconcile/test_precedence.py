@@ -13,6 +13,7 @@ import pytest
 
 from moderation.contracts import Cause
 from tests.support.reconcile_checks import assert_expected, differences_of
+from tests.support.reconcile_digests import DIGEST_FIELDS
 from tests.support.reconcile_oracle import EVIDENCE, Evidence, evidence_of, expected_of
 from tests.support.reconcile_scenario import DAY_US, topic_id_of
 from tests.support.reconcile_tables import (
@@ -69,7 +70,7 @@ ALTERATIONS: list[dict[str, object]] = [
 def every_row() -> Tables:
     """One row for every combination; where lake and ledger end differs by partition."""
     tables = Tables(
-        cuts={(topic_id_of(0), 0): (END, END), (topic_id_of(0), 1): (0, END), (topic_id_of(0), 2): (END, 0)}
+        cuts={(topic_id_of(0), part): cut for part, cut in enumerate(((END, END), (0, END), (END, 0), (END, END)))}
     )
     flags = (False, True)
     first = _worth(Place(topic_id_of(0), 0, 0))
@@ -80,11 +81,10 @@ def every_row() -> Tables:
     # of a record that could not be decided has its digest, or that of another record.
     letters: dict[str, Letter | None] = {
         "": None,
-        "refused by other rules": Letter(rules_version=1),
-        "refused by the same rules": Letter(),
-        "refused by unknown rules": Letter(rules_version=None),
+        "refused by other rules": Letter(),
+        "refused by no rules": Letter(),
         "quarantined": Letter("processing_failed", failed=True),
-        "another record": Letter("processing_failed", failed=True, rules_version=1),
+        "another record": Letter("processing_failed", failed=True),
         "released": Letter("processing_failed", released=True),
     }
     for part, letter, late, replay, copy in product((0, 2), letters, flags, flags, flags):
@@ -92,29 +92,33 @@ def every_row() -> Tables:
             continue  # a dead letter is accounted for, so it lies below next
         pos += 1
         worth = replace(_worth(Place(topic_id_of(0), part, pos)), is_late=late, is_replay=replay)
-        worth = replace(worth, is_quarantined=letter == "quarantined")
+        holds = letter == "refused by other rules"
+        worth = replace(worth, is_quarantined=letter == "quarantined", letter_holds=holds)
         if copy:
             worth = replace(worth, record_id=first.record_id)
         tables.recomputed[place_of(worth)] = worth
         if (stored := letters[letter]) is not None:
             tables.letters[place_of(worth)] = stored
-            tables.lake_letters[place_of(worth)] = LakeLetter("")
+            tables.lake_letters[place_of(worth)] = LakeLetter(stored.reason if holds else "")
     # Decided and not in the lake: below its end or above.
     for part, fate in product((0, 1), (COUNTED, LATE, DUPLICATE)):
         pos += 1
         made = replace(_decided(_worth(Place(topic_id_of(0), part, pos))), fate=fate)
         tables.ledger[place_of(made)] = made
-    # In both. A place has one fate alone, so that a dead letter does not lie there.
+    # In both. A place has one fate alone, so that a dead letter does not lie there. A copy follows a record of another
+    # partition.
     versions_of = product(("p", "q"), ("1", "2"), ("k", "l"))
     for (policy, model, kernel), altered, fate, late, replay, copy, other in product(
         versions_of, ALTERATIONS, (COUNTED, LATE, DUPLICATE), flags, flags, flags, flags
     ):
         pos += 1
         worth = replace(
-            _worth(Place(topic_id_of(0), 0, pos)), is_late=late, is_replay=replay, is_other_model=other, reasons="[]"
+            _worth(Place(topic_id_of(0), 3, pos)), is_late=late, is_replay=replay, is_other_model=other, reasons="[]"
         )
         if copy:
-            worth = replace(worth, record_id=first.record_id)
+            earlier = replace(_worth(Place(topic_id_of(0), 0, pos)), record_id=worth.record_id)
+            tables.recomputed[place_of(earlier)] = earlier
+            tables.ledger[place_of(earlier)] = _decided(earlier)
         tables.recomputed[place_of(worth)] = worth
         tables.ledger[place_of(worth)] = replace(
             _decided(worth),
@@ -166,7 +170,24 @@ FIELDS: list[tuple[dict[str, object], Cause]] = [
     ({"record_id": bytes(32)}, Cause.OTHER_ID),
     ({"append_us": 1}, Cause.OTHER_TIME),
     ({"reasons": "another"}, Cause.OTHER_REASONS),
+    ({"model_version": "2"}, Cause.RESCORED),
+    ({"kernel_version": "another"}, Cause.RESCORED),
+    ({"kernel_version": "another", "reasons": "another"}, Cause.RESCORED),
+    ({"policy_version": "another"}, Cause.POLICY),
+    ({"fate": LATE}, Cause.UNEXPLAINED),
+    ({"fate": DUPLICATE}, Cause.UNEXPLAINED),
+    ({"score": 8}, Cause.UNEXPLAINED),
+    ({"verdict": 2}, Cause.UNEXPLAINED),
+    ({"community": "b"}, Cause.UNEXPLAINED),
+    ({"event_us": DAY_US + 1}, Cause.UNEXPLAINED),
+    ({"repairs": "cut"}, Cause.UNEXPLAINED),
 ]
+"""What a row may have instead of its values, and the cause; each is a defect."""
+
+
+def test_every_field_of_a_digest_has_a_cause_that_is_a_defect() -> None:
+    named = {name for change, _ in FIELDS for name in change}
+    assert named | {"topic_id", "part", "pos"} == set(DIGEST_FIELDS), "rows at other places are lost and phantom"
 
 
 def test_each_field_of_a_counted_row_has_its_cause_and_an_equal_row_has_none() -> None:
@@ -184,6 +205,7 @@ def test_each_field_of_a_counted_row_has_its_cause_and_an_equal_row_has_none() -
     found = reconcile(tables)
     expected = [*(cause.value for _, cause in FIELDS), Cause.OTHER_MODEL.value]
     assert {row["offset"]: row["cause"] for row in found.differences} == dict(enumerate(expected, 1))
+    assert all(Cause(name).is_defect for name in expected)
     assert_expected(found, expected_of(tables))
 
 

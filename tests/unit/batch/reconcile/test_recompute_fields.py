@@ -13,10 +13,7 @@ from batch.reconcile.lake_letters import collect_lake_letters
 from moderation.adapters.lake.file_boundaries import FileLimits
 from moderation.adapters.model_folder.folder import open_model
 from moderation.adapters.reconciliation.snapshot import Letter
-from moderation.contracts import (
-    RULES_VERSION,
-    Content,
-)
+from moderation.contracts import RULES_VERSION, Content, Rules, to_json
 from moderation.scoring import decision_reasons
 from moderation.text import Lexicon
 from tests.support.rescoring_lake import (
@@ -80,5 +77,30 @@ def test_refused_records_of_the_day_are_written_beside_it_and_so_are_those_with_
     rows = {row["pos"]: row for row in pq.read_table(lake.folder / "letters" / "0.parquet").to_pylist()}
     assert {pos: row["reason"] for pos, row in rows.items()} == {2: "not_json", 5: ""}
     for pos, row in rows.items():
-        assert (row["append_us"], row["rules_version"]) == (DAY_US + pos, RULES_VERSION)
+        assert row["append_us"] == DAY_US + pos
         assert Content(row["length"], row["sha256"]) == Content.of(log[pos].value or b"")
+
+
+@pytest.mark.parametrize("offset_rules", [RULES_VERSION, 1])
+def test_a_dead_letter_of_other_rules_holds_if_they_refuse_the_record_for_its_reason(
+    lake: LakeOfATest, offset_rules: int
+) -> None:
+    log = [record(n, DAY_US + n, comment(n, DAY_US + n)) for n in range(6)]
+    extended = {**json.loads(to_json(comment(1, DAY_US + 1))), "unheard_of": 1}
+    for offset in (1, 2):
+        log[offset] = record(offset, DAY_US + offset, json.dumps(extended).encode())
+    lake.archive(log, limits=FileLimits())
+    told = {1: ("unknown_field", 1), 2: ("not_json", 1), 3: ("unknown_field", 1), 4: ("unknown_field", 999)}
+    letters = {n: Letter(DAY_US, reason, Content(1, "0" * 64), rules, False) for n, (reason, rules) in told.items()}
+    snapshot = replace(lake.snapshot(), letters={SOURCES[0]: letters})
+    tasks = [
+        replace(task, rules=((0, Rules(offset_rules, 0)),))
+        for task in plan_file_tasks(snapshot, lambda: None, lake.store)
+    ]
+    rows = lake.rows(tasks=tasks)
+    collect_lake_letters(lake.folder, lake.folder / "letters")
+    reasons = {row["pos"]: row["reason"] for row in pq.read_table(lake.folder / "letters" / "0.parquet").to_pylist()}
+    # Version 1 refuses the field; a version that this release does not know refuses nothing.
+    assert reasons == {1: "unknown_field", 2: "unknown_field", 3: "", 4: ""}
+    holds = [row["pos"] for row in rows if row["letter_holds"]]
+    assert holds == ([1] if offset_rules == RULES_VERSION else [])

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
 
 from moderation.adapters import sql
-from moderation.adapters.sql.grants import LIMITS, PURPOSES, RULES, Grant, Role, login_statements, wanted_grants
+from moderation.adapters.sql.grants import LIMITS, PURPOSES, RULES, Grant, Role, Rule, login_statements, wanted_grants
 from moderation.adapters.sql.tables import metadata
+from tests.conftest import ROOT
 
 WRITES = {"INSERT", "UPDATE", "DELETE", "TRUNCATE", "TRIGGER", "REFERENCES", "MAINTAIN"}
 
@@ -80,3 +82,24 @@ def test_a_login_is_a_member_of_its_group_and_has_its_limits() -> None:
     assert "ALTER ROLE loader SET statement_timeout = '1min'" in statements
     assert not any("pg_read_all_stats" in each for each in statements)
     assert "GRANT pg_read_all_stats TO loader" in login_statements("loader", Role.BATCH)
+
+
+def test_who_inserts_or_updates_a_table_may_do_both() -> None:
+    """``ON CONFLICT … DO UPDATE`` needs the right to update, which a test as the tables' owner does not miss."""
+    statements = [
+        found
+        for path in sorted((ROOT / "moderation" / "adapters").rglob("*.py"))
+        if "migrations" not in path.parts
+        for found in re.findall(
+            r"INSERT INTO ((?:speed|batch)\.\w+)(?:(?!INSERT INTO).)*?DO UPDATE", path.read_text(), re.DOTALL
+        )
+    ]
+    assert {"speed.panes", "batch.gaps", "batch.jobs"} <= set(statements)
+    for table in statements:
+        inserting = [role for role, rules in RULES.items() if may(rules, "INSERT", table)]
+        assert inserting, table
+        assert all(may(RULES[role], "UPDATE", table) for role in inserting), table
+
+
+def may(rules: tuple[Rule, ...], privilege: str, table: str) -> bool:
+    return any(privilege in rule.privileges and table in rule.things for rule in rules)
