@@ -25,9 +25,11 @@ from tests.support.workers import SpeedLayerUnderTest
 @pytest.mark.budget(50)
 def test_each_alteration_moves_its_own_term_by_its_own_amount(day: DayUnderTest) -> None:
     worker = day.layer.start_worker()
-    day.send(comments(range(400)))
+    # Rules version 1 refuses fields that it does not know.
+    day.send([(key, value.replace(b"{", b'{"unheard_of": 1, ', 1)) for key, value in comments(range(400))])
     day.archive()
-    assert gaps(day.reconcile()) == {}
+    clean = day.reconcile()
+    assert (gaps(clean), clean.digests and clean.digests.different) == ({}, 0)
     worker.kill()
     worker.wait(30)
     rows = allowed(day)
@@ -67,13 +69,18 @@ def test_each_alteration_moves_its_own_term_by_its_own_amount(day: DayUnderTest)
         assert gaps(day.reconcile()) == {"lost": 1, "phantom": 1}
         assert caused(day, "phantom") == (-1, 0, 0, -first.score_ppm)
 
-    # The rules of version 1 could not read it, so neither ledger nor panes have it; those of its offset can. Without
-    # another version, the dead letter itself is wrong.
+    # The rules that its dead letter names could not read it, so neither ledger nor panes have it; those of its offset
+    # can. If they read it, too, or for another reason than they have, the dead letter itself is wrong.
     value = read_topic(kafka_of(day.settings), day.layer.topic)[first.partition, first.offset]
-    for version, cause in ((1, "recovered"), (RULES_VERSION, "wrong_letter")):
+    for version, reason, cause in (
+        (1, "unknown_field", "recovered"),
+        (1, "not_json", "wrong_letter"),
+        (RULES_VERSION, "unknown_field", "wrong_letter"),
+        (999, "unknown_field", "wrong_letter"),
+    ):
         with altered(
             day,
-            letter(first, value=value),
+            letter(first, value=value, reason=reason),
             f"UPDATE speed.dead_letters SET rules_version = {version} WHERE {first.place}",
             f"DELETE FROM speed.decisions WHERE {first.place}",
             f"UPDATE speed.panes SET comments = comments - 1, score_sum = score_sum - {first.score_ppm} "
@@ -81,6 +88,12 @@ def test_each_alteration_moves_its_own_term_by_its_own_amount(day: DayUnderTest)
         ):
             assert gaps(day.reconcile()) == {cause: 1}
             assert caused(day, cause) == (1, 0, 0, first.score_ppm)
+
+    # Both ways agree on a row at or above the end of the ledger, in its partition and in one that nobody reads.
+    for change, residuals in (('"offset" = 1000000', 0), ("partition = 99", 2)):
+        with altered(day, f"UPDATE speed.decisions SET {change} WHERE {first.place}"):
+            expected = {"lost": 1, "unexplained": 1} | ({"residual": residuals} if residuals else {})
+            assert [gaps(day.reconcile(full=full)) for full in (False, True)] == [expected] * 2
 
     assert gaps(day.reconcile()) == {}
 
