@@ -35,9 +35,11 @@ def upgrade(system: System) -> dict[str, Any]:
     _build_former(system.folders)
     project.write_env(**{_OLD_KEY: secrets.token_urlsafe(32), "MODERATION_WORKERS": 1})
     present = project.files
-    project.files = [_former_compose_file(system.folders, project)]
-    before = _use_former(system)
-    project.files = present
+    try:
+        project.files = [_former_compose_file(system.folders, project)]
+        before = _use_former(system)
+    finally:
+        project.files, project.directory = present, CHECKOUT
     seconds = seconds_of(project.up)
     project.wait_healthy("worker", 1)
     workers = {each["Config"]["Image"] for each in project.containers("worker")}
