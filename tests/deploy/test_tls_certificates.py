@@ -221,7 +221,8 @@ def test_an_interrupted_renewal_keeps_every_server_verifiable_and_the_next_run_n
     provide(folder, timedelta(days=-200))
     shutil.copytree(folder / "kafka", folder / "old")
     (folder / "signing" / "authority.pem").unlink()
-    write, done = certificates._write, []
+    write = certificates._write
+    done: list[Path] = []
 
     def interrupted(path: Path, *arguments: object) -> None:
         if len(done) == writes:
