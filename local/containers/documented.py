@@ -58,7 +58,7 @@ COVERED = {
     "make test": "all tests",
     "make test-long": "all tests",
     "docker compose config": "tests/deploy",
-    "moderation status": "tests/integration",
+    "moderation status": "all tests",
     "moderation --version": "jobs_without_no_deps",
     "docker compose run": "jobs_without_no_deps",
     "docker compose run moderation": "jobs_without_no_deps",
