@@ -5,8 +5,11 @@ The job `certificates` of docker-compose.tls.yaml runs it at every start. What i
 that expires soon, names other hosts or belongs to another authority is made again. Each folder is a volume of its own:
 
 FOLDER/signing/authority.pem   key and certificate of the authority; for this job only
-FOLDER/authority/ca.pem        certificate of the authority; for every client
+FOLDER/authority/ca.pem        certificates of the authority and of former ones that have not expired; for every client
 FOLDER/SERVER/server.pem       key and certificate of a server; only its group can read it
+
+A server presents the certificate that it read when it started, which a former authority may have signed. So `ca.pem`
+keeps former authorities, and contains a new one before a server has a certificate of it.
 
 PostgreSQL accepts a key of root that its group can read, so the job is root, without capabilities: it may give files to
 groups that it is a member of, and do nothing else.
@@ -36,8 +39,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SERVER_LIFE = datetime.timedelta(days=365)
 AUTHORITY_LIFE = 10 * SERVER_LIFE
-RENEWED_BEFORE = datetime.timedelta(days=60)
-"""A server's certificate is renewed when less of its life is left."""
+RENEWED_BEFORE = datetime.timedelta(days=120)
+"""A server's certificate is renewed when less of its life is left. Hints appear this long after it was made."""
 _CLOCKS = datetime.timedelta(hours=1)
 """Certificates are valid this long before they are made, because clocks differ."""
 _FOR_EVERYONE, _FOR_OWNER, _FOR_GROUP = 0o444, 0o600, 0o640
@@ -95,42 +98,79 @@ def provide(folder: Path, servers: list[Server], now: datetime.datetime) -> list
     Raises:
         OSError: a folder is missing or cannot be written.
     """
-    signing = folder / "signing"
+    signing, public = folder / "signing", folder / "authority" / "ca.pem"
+    paths = [folder / server.name / "server.pem" for server in servers]
     lock = os.open(signing, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        authority = _read(signing / "authority.pem")
-        is_new = authority is None or not _lasts(authority.certificate, now, SERVER_LIFE + RENEWED_BEFORE)
-        if authority is None or is_new:
-            authority = make_authority(now)
-            _write(signing / "authority.pem", authority.pem(), _FOR_OWNER, None)
-        public = authority.certificate.public_bytes(Encoding.PEM)
-        _write(folder / "authority" / "ca.pem", public, _FOR_EVERYONE, None)
-        lines = [_line("authority", authority.certificate, is_made=is_new)]
-        renewed = [_provide_server(folder, each, authority, now, lines) for each in servers]
+        former, trusted = _read(signing / "authority.pem"), _read_certificates(public)
+        authority = _kept_authority(former, trusted, now) or make_authority(now)
+        present = [_read(path) for path in paths]
+        pairs = [
+            _kept_server(pair, server, authority, now) or make_server(server, authority, now)
+            for server, pair in zip(servers, present, strict=True)
+        ]
+        trusted = [authority.certificate, *([former.certificate] if former else []), *trusted]
+        _write(public, _bundle(trusted, now), _FOR_EVERYONE, None)
+        _write(signing / "authority.pem", authority.pem(), _FOR_OWNER, None)
+        for server, path, pair in zip(servers, paths, pairs, strict=True):
+            _write(path, pair.pem(), _FOR_GROUP, server.group)
     finally:
         os.close(lock)
-    if is_new:
-        lines.append("the authority is new: services that ran before need `docker compose restart`")
-    elif names := " ".join(each.name for each, made in zip(servers, renewed, strict=True) if made):
-        lines.append(f"a server that ran before needs `docker compose restart {names}`")
-    return lines
+    lines = [_line("authority", authority.certificate, is_made=authority is not former)]
+    for server, pair, before in zip(servers, pairs, present, strict=True):
+        lines.append(_line(f"{server.name} ({', '.join(server.hosts)})", pair.certificate, is_made=pair is not before))
+    made = {server.name: _made(pair.certificate) for server, pair in zip(servers, pairs, strict=True)}
+    return lines + _hints(_made(authority.certificate), made, now)
 
 
-def _provide_server(folder: Path, server: Server, authority: Pair, now: datetime.datetime, lines: list[str]) -> bool:
-    """Keep or replace the certificate of a server and add its line; return whether it was replaced."""
-    path = folder / server.name / "server.pem"
-    pair = _read(path)
-    is_made = pair is None or not (
-        _lasts(pair.certificate, now, RENEWED_BEFORE)
+def _kept_authority(pair: Pair | None, trusted: list[x509.Certificate], now: datetime.datetime) -> Pair | None:
+    """Return the authority if it can sign for a year and clients have its certificate.
+
+    Otherwise a new one is made: its date states which services started before clients had its certificate.
+    """
+    if pair and _lasts(pair.certificate, now, SERVER_LIFE + RENEWED_BEFORE) and pair.certificate in trusted:
+        return pair
+    return None
+
+
+def _kept_server(pair: Pair | None, server: Server, authority: Pair, now: datetime.datetime) -> Pair | None:
+    """Return the pair of a server if it does not expire soon, is of this authority, and names the server's hosts."""
+    if (
+        pair
+        and _lasts(pair.certificate, now, RENEWED_BEFORE)
         and _is_signed_by(pair.certificate, authority.certificate)
         and _alternative_names(pair.certificate) == _names(server.hosts)
-    )
-    if pair is None or is_made:
-        pair = make_server(server, authority, now)
-    _write(path, pair.pem(), _FOR_GROUP, server.group)
-    lines.append(_line(f"{server.name} ({', '.join(server.hosts)})", pair.certificate, is_made=is_made))
-    return is_made
+    ):
+        return pair
+    return None
+
+
+def _bundle(certificates: list[x509.Certificate], now: datetime.datetime) -> bytes:
+    """Return each certificate once, without those that have expired."""
+    valid = dict.fromkeys(each for each in certificates if each.not_valid_after_utc > now)
+    return b"".join(each.public_bytes(Encoding.PEM) for each in valid)
+
+
+def _hints(authority: datetime.datetime, servers: dict[str, datetime.datetime], now: datetime.datetime) -> list[str]:
+    """Return what to restart. The job does not know when services started, so the lines state times.
+
+    Args:
+        authority: when the authority was made.
+        servers: when the certificate of each server was made.
+        now: the current time.
+    """
+    lines = []
+    if now - authority < RENEWED_BEFORE:
+        lines.append(
+            f"authority made {_time(authority)}: services that started before then need `docker compose --profile … up "
+            "--detach --force-recreate`, with the profiles in use; copies of ca.pem from before then must be replaced"
+        )
+        servers = {name: made for name, made in servers.items() if made > authority}
+    for time in sorted({made for made in servers.values() if now - made < RENEWED_BEFORE}):
+        names = " ".join(name for name, made in servers.items() if made == time)
+        lines.append(f"made {_time(time)}: a server that started before then needs `docker compose restart {names}`")
+    return lines
 
 
 def make_authority(now: datetime.datetime) -> Pair:
@@ -244,6 +284,14 @@ def _read(path: Path) -> Pair | None:
     return Pair(key, certificate)
 
 
+def _read_certificates(path: Path) -> list[x509.Certificate]:
+    """Return the certificates of a file; none if there is no file, or if it is damaged."""
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return []
+
+
 def _write(path: Path, content: bytes, mode: int, group: int | None) -> None:
     """Replace a file at once, so that nobody reads a part of it; a file with this content gets mode and group only."""
     if not path.exists() or path.read_bytes() != content:
@@ -262,6 +310,14 @@ def _give(path: Path, mode: int, group: int | None) -> None:
     if group is not None:
         os.chown(path, -1, group)
     path.chmod(mode)
+
+
+def _made(certificate: x509.Certificate) -> datetime.datetime:
+    return certificate.not_valid_before_utc + _CLOCKS
+
+
+def _time(time: datetime.datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 def _line(name: str, certificate: x509.Certificate, *, is_made: bool) -> str:

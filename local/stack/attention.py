@@ -64,7 +64,7 @@ def attention(settings: Settings) -> list[str]:
     except (KafkaException, KafkaError) as error:
         transactions = [f"Kafka does not report whether transactions are open: {error}"]
     else:
-        transactions = [each.message(kafka.bootstrap) for each in open_ones]
+        transactions = [each.message(kafka) for each in open_ones]
     transactions += _missing(settings)
     url = required(settings.database_url, "database_url")
     try:

@@ -125,7 +125,7 @@ class TopicChecks:
             _log.warning("cannot look for open transactions: %s", error_origin.loggable_text(error))
             return
         for each in transactions:
-            _log.warning("%s", each.message(self._kafka.bootstrap))
+            _log.warning("%s", each.message(self._kafka))
         ages = {each.partition: (now_us() - each.since_us) / 1e6 for each in transactions}
         metrics.show_by_partition(metrics.OPEN_TRANSACTION, ages)
 
@@ -146,7 +146,7 @@ class TopicChecks:
             opened = await _in_thread(functools.partial(open_transactions, self._kafka, self._topic, 0.0))
         except (KafkaException, KafkaError):
             opened = []  # the check every minute names them
-        descriptions = {each.partition: each.message(self._kafka.bootstrap) for each in opened}
+        descriptions = {each.partition: each.message(self._kafka) for each in opened}
         for partition, offset in needed.items():
             _log.warning(
                 "topic %s partition %s: the ledger accounts for offsets up to %s, but the topic is readable up to %s "

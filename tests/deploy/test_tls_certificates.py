@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import ssl
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from cryptography import x509
 
 from tests.conftest import ROOT
 from tests.support.tls import Authority
@@ -50,6 +52,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.pem")}
 
 
+def ca_of(folder: Path) -> Path:
+    return folder / "authority" / "ca.pem"
+
+
+def load_certificate(path: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(path.read_bytes())
+
+
 def handshake(folder: Path, host: str, ca: Path, server: str = "kafka") -> str:
     """Connect a client to a server without a socket; return the version of TLS."""
     of_server, of_client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=str(ca))
@@ -69,13 +79,13 @@ def handshake(folder: Path, host: str, ca: Path, server: str = "kafka") -> str:
 def test_clients_verify_every_name_of_a_server(folder: Path) -> None:
     provide(folder)
     for host in HOSTS:
-        assert handshake(folder, host, folder / "authority" / "ca.pem").startswith("TLSv1.")
+        assert handshake(folder, host, ca_of(folder)).startswith("TLSv1.")
 
 
 def test_another_host_and_another_authority_are_refused(folder: Path, tmp_path: Path) -> None:
     provide(folder)
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
-        handshake(folder, "kafka", folder / "authority" / "ca.pem", server="postgres")
+        handshake(folder, "kafka", ca_of(folder), server="postgres")
     with pytest.raises(ssl.SSLCertVerificationError, match="verify failed"):
         handshake(folder, "kafka", Authority(tmp_path / "other", "another authority").file)
 
@@ -101,35 +111,157 @@ def test_what_is_valid_is_never_made_again(folder: Path) -> None:
     before = contents(folder)
     (folder / "kafka" / "server.pem").chmod(0o600)
     assert [line.partition(": ")[2].partition(",")[0] for line in first[:3]] == ["made"] * 3
-    for days in (0, 1, 304):
+    for days in (0, 1, 121, 244):
         lines = provide(folder, timedelta(days=days))
         assert contents(folder) == before
-        assert all(": kept, " in line for line in lines)
+        assert all(": kept, " in line for line in lines[:3])
+        assert len(lines) == (4 if days < 120 else 3)
     assert (folder / "kafka" / "server.pem").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_certificate_that_expires_soon_is_renewed_by_the_same_authority(folder: Path) -> None:
-    provide(folder, timedelta(days=-306))
+    provide(folder, timedelta(days=-246))
     before = contents(folder)
-    lines = provide(folder)
+    provide(folder)
     after = contents(folder)
     assert {name for name in before if before[name] != after[name]} == {"kafka/server.pem", "postgres/server.pem"}
-    assert lines[-1] == "a server that ran before needs `docker compose restart kafka postgres`"
-    assert handshake(folder, "kafka", folder / "authority" / "ca.pem")
+    assert handshake(folder, "kafka", ca_of(folder))
+
+
+def test_a_run_every_third_month_renews_before_the_end_and_names_the_restart(folder: Path) -> None:
+    """Three months have at most 92 days."""
+    provide(folder)
+    for quarter in range(1, 40):
+        before = load_certificate(folder / "kafka" / "server.pem")
+        lines = provide(folder, timedelta(days=92 * quarter))
+        assert before.not_valid_after_utc > NOW + timedelta(days=92 * quarter + 7)
+        if load_certificate(folder / "kafka" / "server.pem") != before:
+            assert any("force-recreate" in line or "restart kafka postgres" in line for line in lines)
+
+
+def test_every_run_names_the_restart_while_a_certificate_is_young(folder: Path) -> None:
+    provide(folder, timedelta(days=-246))
+    needed = "a server that started before then needs `docker compose restart kafka postgres`"
+    hint = f"made {NOW:%Y-%m-%d %H:%M} UTC: {needed}"
+    assert provide(folder)[3:] == [hint]
+    assert provide(folder)[3:] == [hint], "it was renewed by the run before"
+    assert provide(folder, timedelta(days=119))[3:] == [hint]
+    assert provide(folder, timedelta(days=120))[3:] == []
+
+
+def test_servers_renewed_on_different_days_are_named_with_their_own(folder: Path) -> None:
+    provide(folder, timedelta(days=-200))
+    for days, name in ((-2, "postgres"), (-1, "kafka")):
+        (folder / name / "server.pem").unlink()
+        provide(folder, timedelta(days=days))
+    first, second = provide(folder)[3:]
+    assert first.startswith(f"made {NOW - timedelta(days=2):%Y-%m-%d} ")
+    assert first.endswith("restart postgres`")
+    assert second.startswith(f"made {NOW - timedelta(days=1):%Y-%m-%d} ")
+    assert second.endswith("restart kafka`")
 
 
 def test_an_authority_is_renewed_before_a_server_would_outlive_it(folder: Path) -> None:
     provide(folder)
     before = contents(folder)
-    lines = provide(folder, timedelta(days=9 * 365 - 59))
+    renewed = timedelta(days=9 * 365 - 119)
+    lines = provide(folder, renewed)
     after = contents(folder)
     assert all(before[name] != after[name] for name in before)
-    assert "docker compose restart`" in lines[-1]
+    hint = f"authority made {NOW + renewed:%Y-%m-%d %H:%M} UTC: services that started before then need `docker compose "
+    assert len(lines) == 4
+    assert lines[3].startswith(hint)
+    assert "up --detach --force-recreate`" in lines[3]
+    assert provide(folder, renewed + timedelta(days=119))[3:] == lines[3:]
+    assert provide(folder, renewed + timedelta(days=120))[3:] == []
+
+
+def test_clients_of_a_new_authority_verify_servers_that_still_run_with_the_former_one(folder: Path) -> None:
+    provide(folder, timedelta(days=-1))
+    shutil.copytree(folder / "kafka", folder / "old")
+    former = ca_of(folder).read_bytes()
+    (folder / "signing" / "authority.pem").write_bytes(b"damaged")
+    provide(folder)
+    assert ca_of(folder).read_bytes().endswith(former)
+    for server in ("kafka", "old"):
+        assert handshake(folder, "kafka", ca_of(folder), server)
+    (folder / "former.pem").write_bytes(former)
+    with pytest.raises(ssl.SSLCertVerificationError, match="verify failed"):
+        handshake(folder, "kafka", folder / "former.pem")
+
+
+def test_an_authority_that_has_expired_is_no_longer_trusted(folder: Path) -> None:
+    provide(folder)
+    provide(folder, timedelta(days=9 * 365))
+    assert ca_of(folder).read_bytes().count(b"BEGIN") == 2
+    provide(folder, timedelta(days=10 * 365 - 1))
+    assert ca_of(folder).read_bytes().count(b"BEGIN") == 2
+    provide(folder, timedelta(days=10 * 365))
+    assert ca_of(folder).read_bytes().count(b"BEGIN") == 1
+
+
+@pytest.mark.parametrize("content", [b"damaged", None])
+def test_clients_without_the_authority_get_a_new_one_and_the_hint(folder: Path, content: bytes | None) -> None:
+    """Services may have started while `ca.pem` was wrong, so the date must be that of the correction."""
+    provide(folder, timedelta(days=-200))
+    shutil.copytree(folder / "kafka", folder / "old")
+    ca_of(folder).unlink()
+    if content is not None:
+        ca_of(folder).write_bytes(content)
+    assert any("force-recreate" in line for line in provide(folder))
+    assert any("force-recreate" in line for line in provide(folder, timedelta(days=1)))
+    for server in ("kafka", "old"):
+        assert handshake(folder, "kafka", ca_of(folder), server)
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_an_interrupted_renewal_keeps_every_server_verifiable_and_the_next_run_names_the_restart(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    provide(folder, timedelta(days=-200))
+    shutil.copytree(folder / "kafka", folder / "old")
+    (folder / "signing" / "authority.pem").unlink()
+    write = certificates._write
+    done: list[Path] = []
+
+    def interrupted(path: Path, *arguments: object) -> None:
+        if len(done) == writes:
+            raise OSError("no space left on device")
+        done.append(path)
+        write(path, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(certificates, "_write", interrupted)
+        with pytest.raises(OSError, match="no space"):
+            provide(folder)
+    for server in ("kafka", "old"):
+        assert handshake(folder, "kafka", ca_of(folder), server), "clients and servers that start now"
+    later = timedelta(minutes=30)
+    lines = provide(folder, later)
+    assert any("force-recreate" in line for line in lines)
+    made = load_certificate(folder / "kafka" / "server.pem").not_valid_before_utc + timedelta(hours=1)
+    assert any(f"made {made:%Y-%m-%d %H:%M} UTC" in line for line in lines)
+    assert provide(folder, later + timedelta(days=1))[3:] == lines[3:]
+    for server in ("kafka", "old"):
+        assert handshake(folder, "kafka", ca_of(folder), server)
+
+
+def test_nothing_is_written_before_everything_is_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    provide(folder, timedelta(days=-9 * 365))
+    before = contents(folder)
+
+    def failing(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(certificates, "make_server", failing)
+    with pytest.raises(MemoryError):
+        provide(folder)
+    assert contents(folder) == before
 
 
 @pytest.mark.parametrize("damage", [b"", b"no certificate", None])
 def test_a_damaged_file_is_replaced(folder: Path, damage: bytes | None) -> None:
-    provide(folder)
+    provide(folder, timedelta(days=-1))
     path, other = folder / "kafka" / "server.pem", folder / "postgres" / "server.pem"
     kept = other.read_bytes()
     key, certificate = path.read_bytes().split(b"-----BEGIN CERTIFICATE-----")
@@ -138,17 +270,19 @@ def test_a_damaged_file_is_replaced(folder: Path, damage: bytes | None) -> None:
     lines = provide(folder)
     assert other.read_bytes() == kept
     assert key not in path.read_bytes()
-    assert handshake(folder, "kafka", folder / "authority" / "ca.pem")
+    assert handshake(folder, "kafka", ca_of(folder))
     assert lines[-1].endswith("restart kafka`")
 
 
 def test_a_certificate_of_other_hosts_or_of_another_authority_is_replaced(folder: Path) -> None:
-    certificates.provide(folder, [certificates.Server(GROUP, "kafka", ("broker",)), SERVERS[1]], NOW)
+    certificates.provide(
+        folder, [certificates.Server(GROUP, "kafka", ("broker",)), SERVERS[1]], NOW - timedelta(days=1)
+    )
     assert provide(folder)[-1].endswith("restart kafka`")
-    assert handshake(folder, "127.0.0.1", folder / "authority" / "ca.pem")
+    assert handshake(folder, "127.0.0.1", ca_of(folder))
     (folder / "signing" / "authority.pem").unlink()
     provide(folder)
-    assert handshake(folder, "kafka", folder / "authority" / "ca.pem")
+    assert handshake(folder, "kafka", ca_of(folder))
 
 
 @pytest.mark.parametrize("arguments", [[], [".", "999:postgres"], [".", "x:kafka:kafka"], [".", "1:kafka:"]])

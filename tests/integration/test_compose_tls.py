@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ import psycopg2
 import pytest
 import sqlalchemy
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from local.stack import kafka, postgres
@@ -45,9 +49,28 @@ CA = "/etc/tls/authority/ca.pem"
 
 
 def make_certificates(folder: Path, group: int) -> None:
-    """Run the job with the arguments of the compose file, for a group of this machine."""
+    """Make certificates whose authority is the second one, so that clients also have the one before."""
     for name in ("signing", "authority", "kafka", "postgres"):
         (folder / name).mkdir(parents=True)
+    _run_job(folder, group)
+    renew_authority(folder, group)
+
+
+def renew_authority(folder: Path, group: int) -> tuple[Path, Path]:
+    """Make a new authority and certificates of it; return files with the former authority and with the new one only."""
+    former, new = folder / "former.pem", folder / "new.pem"
+    first, *_ = x509.load_pem_x509_certificates((folder / "authority" / "ca.pem").read_bytes())
+    (folder / "signing" / "authority.pem").unlink()
+    _run_job(folder, group)
+    bundle = x509.load_pem_x509_certificates((folder / "authority" / "ca.pem").read_bytes())
+    assert bundle[1] == first
+    for path, certificate in ((new, bundle[0]), (former, first)):
+        path.write_bytes(certificate.public_bytes(Encoding.PEM))
+    return former, new
+
+
+def _run_job(folder: Path, group: int) -> None:
+    """Run the job with the arguments of the compose file, for a group of this machine."""
     command = SERVICES["certificates"]["command"]
     servers = [re.sub(r"^\d+:", f"{group}:", each) for each in command[command.index("/tls") + 1 :]]
     program = ROOT / "docker" / "tls" / "certificates.py"
@@ -176,17 +199,43 @@ def test_kafka_accepts_accounts_over_tls_and_nothing_else(broker: Broker) -> Non
     assert time.monotonic() - begun < 40, "eight refusals, each within seconds"
 
 
+def test_clients_of_a_new_authority_connect_to_a_broker_that_runs_with_the_former_one(broker: Broker) -> None:
+    former, new = renew_authority(broker.folder, os.getgid())
+    worker = broker.settings("worker")
+    require_accepted(kafka_of(worker))
+    require_accepted(kafka_of(broker.settings("worker", kafka_ca_file=str(former))))
+    with pytest.raises(ConfigurationError, match="MODERATION_KAFKA_CA_FILE"):
+        require_accepted(kafka_of(broker.settings("worker", kafka_ca_file=str(new))))
+    client = AdminClient(kafka_of(worker).librdkafka({"log_level": 2}))
+    assert client.list_topics(timeout=10).brokers
+
+
 def _principals(settings: Settings) -> dict[str, str]:
     return {name: getattr(settings, name) for name in (f"kafka_{role}_principal" for role in ROLES)}
 
 
+@dataclass(frozen=True)
+class Database:
+    """The server of the compose file.
+
+    Attributes:
+        url: of a login.
+        folder: of its certificates.
+        group: of the server's account.
+    """
+
+    url: str
+    folder: Path
+    group: int
+
+
 @pytest.fixture(scope="module")
-def database() -> Iterator[tuple[str, Path]]:
-    """A URL with TLS as the compose file sets it, and the folder of certificates."""
+def database() -> Iterator[Database]:
     with running_cluster(programs_with_tls()) as cluster:
         folder = cluster.folder / "tls"
         account = postgres.account(StackLayout(cluster.folder))
-        make_certificates(folder, os.getgid() if account is None else account.group_id)
+        group = os.getgid() if account is None else account.group_id
+        make_certificates(folder, group)
         if account is None:  # as root, PostgreSQL's account may read it by its group
             cluster.give(folder / "postgres" / "server.pem")
         hba = cluster.folder / "pg_hba.conf"
@@ -201,44 +250,68 @@ def database() -> Iterator[tuple[str, Path]]:
             (file,) = administrator.execute("SHOW hba_file").fetchone() or ("",)
             Path(file).write_text(hba.read_text())
             administrator.execute("SELECT pg_reload_conf()")
-        yield cluster.url("worker", "postgres"), folder
+        yield Database(cluster.url("worker", "postgres"), folder, group)
 
 
-def test_postgres_accepts_verified_clients_and_refuses_unencrypted_ones(
-    database: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    url, folder = database
-    query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
-    with pytest.raises(psycopg.OperationalError, match="no encryption"):
-        psycopg.connect(f"{url}?sslmode=disable")
-    environment = SERVICES["airflow-scheduler"]["environment"]
-    assert environment["PGSSLROOTCERT"] == CA
-    monkeypatch.setenv("PGSSLMODE", environment["PGSSLMODE"])
-    monkeypatch.setenv("PGSSLROOTCERT", str(folder / "authority" / "ca.pem"))
+_IS_ENCRYPTED = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 
-    async def ask(parameters: str = "") -> Any:
-        """Ask like Airflow's asynchronous client."""
-        engine = create_async_engine(f"{url}{parameters}".replace("postgresql://", "postgresql+asyncpg://"))
-        try:
-            async with engine.connect() as connection:
-                return (await connection.execute(sqlalchemy.text(query))).scalar_one()
-        finally:
-            await engine.dispose()
 
-    assert asyncio.run(ask()) is True
-    with pytest.raises(TypeError, match="sslmode"):  # so the compose file sets variables, and no parameters of URLs
-        asyncio.run(ask("?sslmode=verify-full"))
+async def ask_like_airflow(url: str, parameters: str = "") -> Any:
+    """Connect like Airflow's asynchronous client; return whether the connection is encrypted."""
+    engine = create_async_engine(f"{url}{parameters}".replace("postgresql://", "postgresql+asyncpg://"))
+    try:
+        async with engine.connect() as connection:
+            return (await connection.execute(sqlalchemy.text(_IS_ENCRYPTED))).scalar_one()
+    finally:
+        await engine.dispose()
+
+
+def require_accepted_by_all(url: str) -> None:
+    assert asyncio.run(ask_like_airflow(url)) is True
     with psycopg.connect(url) as connection:  # MLflow
-        assert connection.execute(query).fetchone() == (True,)
+        assert connection.execute(_IS_ENCRYPTED).fetchone() == (True,)
     airflow = psycopg2.connect(url)
     with airflow, airflow.cursor() as cursor:
-        cursor.execute(query)
+        cursor.execute(_IS_ENCRYPTED)
         assert cursor.fetchone() == (True,)
     airflow.close()
-    monkeypatch.setenv("PGSSLROOTCERT", str(Authority(tmp_path / "other", "another authority").file))
+
+
+def require_refused_by_all(url: str) -> None:
     with pytest.raises(psycopg.OperationalError, match="certificate verify failed"):
         psycopg.connect(url)
     with pytest.raises(psycopg2.OperationalError, match="certificate verify failed"):
         psycopg2.connect(url)
     with pytest.raises(ssl.SSLCertVerificationError, match="certificate verify failed"):
-        asyncio.run(ask())
+        asyncio.run(ask_like_airflow(url))
+
+
+def test_postgres_accepts_verified_clients_and_refuses_unencrypted_ones(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(psycopg.OperationalError, match="no encryption"):
+        psycopg.connect(f"{database.url}?sslmode=disable")
+    environment = SERVICES["airflow-scheduler"]["environment"]
+    assert environment["PGSSLROOTCERT"] == CA
+    monkeypatch.setenv("PGSSLMODE", environment["PGSSLMODE"])
+    monkeypatch.setenv("PGSSLROOTCERT", str(database.folder / "authority" / "ca.pem"))
+    require_accepted_by_all(database.url)
+    with pytest.raises(TypeError, match="sslmode"):  # so the compose file sets variables, and no parameters of URLs
+        asyncio.run(ask_like_airflow(database.url, "?sslmode=verify-full"))
+    monkeypatch.setenv("PGSSLROOTCERT", str(Authority(tmp_path / "other", "another authority").file))
+    require_refused_by_all(database.url)
+
+
+def test_clients_of_a_new_authority_connect_to_a_postgres_that_runs_with_the_former_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    ca = database.folder / "authority" / "ca.pem"
+    monkeypatch.setenv("PGSSLROOTCERT", str(ca))
+    require_accepted_by_all(database.url)
+    former, new = renew_authority(database.folder, database.group)
+    for file in (ca, former):
+        monkeypatch.setenv("PGSSLROOTCERT", str(file))
+        require_accepted_by_all(database.url)
+    monkeypatch.setenv("PGSSLROOTCERT", str(new))
+    require_refused_by_all(database.url)

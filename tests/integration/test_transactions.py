@@ -110,7 +110,7 @@ def test_only_committed_records_are_decided_and_an_open_transaction_blocks_later
     opened = open_transactions(kafka_of(layer.settings), layer.topic, seconds=0)
     assert {each.partition: each.offset for each in opened} == dict(positions(layer))
     assert all(each.producer_id >= 0 and time.time() - each.since_us / 1e6 < 120 for each in opened)
-    assert f"--partition 0 --start-offset {opened[0].offset}" in opened[0].message("kafka:9092")
+    assert f"--partition 0 --start-offset {opened[0].offset}" in opened[0].message(kafka_of(layer.settings))
     assert open_transactions(kafka_of(layer.settings), layer.topic) == []  # so young ones are nobody's concern
     worker.kill()
     worker = layer.start_worker()

@@ -37,14 +37,22 @@ class OpenTransaction:
     producer_id: int
     since_us: int
 
-    def message(self, bootstrap: str) -> str:
-        """Describe the transaction for operators, with the command that aborts it and thereby discards its records."""
+    def message(self, kafka: KafkaConnection) -> str:
+        """Describe the transaction for operators, with the command that aborts it and thereby discards its records.
+
+        Args:
+            kafka: the connection of this program; Kafka's command has none of its settings but the address.
+        """
         since = datetime.fromtimestamp(self.since_us / 1e6, UTC)
+        option, hint = "", ""
+        if kafka.protocol != "plaintext":
+            option = " --command-config FILE"
+            hint = '; for FILE, or a way without it, see "Kafka\'s own tools" in docs/deploy.md'
         return (
             f"topic {self.topic} partition {self.partition}: producer {self.producer_id} has a transaction open since "
             f"{since:%Y-%m-%d %H:%M:%S} UTC; {self.waiting:,} offsets from {self.offset} on wait for it. If the "
-            f"producer is gone, end it: kafka-transactions.sh --bootstrap-server {bootstrap} abort "
-            f"--topic {self.topic} --partition {self.partition} --start-offset {self.offset}"
+            f"producer is gone, end it: kafka-transactions.sh --bootstrap-server {kafka.bootstrap}{option} abort "
+            f"--topic {self.topic} --partition {self.partition} --start-offset {self.offset}{hint}"
         )
 
 
