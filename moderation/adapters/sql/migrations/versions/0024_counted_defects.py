@@ -1,4 +1,7 @@
-"""Records that only the batch layer cannot recompute: stored with the run, and counted among its defects."""
+"""Records that only the batch layer cannot recompute count as defects, and where comparisons of the topics ended.
+
+Both are columns, so that the defect of a run stays, and the next comparison continues where the last one ended.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ depends_on = None
 _UP = """
 ALTER TABLE batch.runs ADD COLUMN not_recomputed bigint NOT NULL DEFAULT 0;
 COMMENT ON COLUMN batch.runs.not_recomputed IS 'records that only the batch cannot parse or score; a defect';
+ALTER TABLE batch.published_checks ADD COLUMN read_to jsonb NOT NULL DEFAULT '{}';
+COMMENT ON COLUMN batch.published_checks.read_to IS
+    'ends of the partitions of the published topic that were read, by its id and partition';
 """
 _RECONCILIATIONS = """
 CREATE OR REPLACE VIEW serving.reconciliations AS
@@ -26,12 +32,13 @@ _CAUSES = "causes || jsonb_build_object('not_recomputed', not_recomputed)"
 
 
 def upgrade() -> None:
-    """Add the column, 0 in older rows. The view counts it, and has it in ``causes``, too."""
+    """Add the columns, 0 and empty in older rows. The view counts the records, and has them in ``causes``, too."""
     op.execute(_UP)
     op.execute(_RECONCILIATIONS.format(defects=f"{_OLD_DEFECTS} + not_recomputed", causes=_CAUSES))
 
 
 def downgrade() -> None:
-    """Remove it; the days of such records are then stored as without this defect."""
+    """Remove them; the days of such records are then stored as without this defect."""
     op.execute(_RECONCILIATIONS.format(defects=_OLD_DEFECTS, causes="causes"))
     op.execute("ALTER TABLE batch.runs DROP COLUMN not_recomputed")
+    op.execute("ALTER TABLE batch.published_checks DROP COLUMN read_to")
