@@ -33,12 +33,15 @@ SELECT DISTINCT topic_id, part, pos, name FROM seen ANTI JOIN of_day USING (topi
 _OTHER_PLACES = "SELECT DISTINCT topic_id, part, pos FROM others WHERE topic_id <> '' ORDER BY ALL"
 # A decision is published with one value only. A pane that was published before a reset of the watermark may have
 # changed since: the last record of its key counts, once it is published again. ``name`` distinguishes panes of a start.
+_ALL = "SELECT *, must AS counts FROM seen"
+_LATEST = """
+SELECT *, bool_or(must) OVER (PARTITION BY topic_id, part, pos, name) AS counts
+  FROM seen QUALIFY row_number() OVER (PARTITION BY topic_id, part, pos, name ORDER BY nth DESC) = 1
+"""
 _DIFFERENCES = """
 CREATE VIEW expected AS
 SELECT * FROM of_day UNION ALL SELECT * FROM of_others SEMI JOIN others USING (topic_id, part, pos, name);
-CREATE VIEW latest AS
-SELECT *, NOT {is_pane} OR bool_or(must) OVER (PARTITION BY topic_id, part, pos, name) AS counts
-  FROM seen QUALIFY NOT {is_pane} OR row_number() OVER (PARTITION BY topic_id, part, pos, name ORDER BY nth DESC) = 1;
+CREATE VIEW latest AS {latest};
 CREATE TABLE differences AS
 SELECT CASE WHEN e.pos IS NULL THEN 'published_unknown' WHEN s.pos IS NULL THEN 'unpublished'
             ELSE 'published_otherwise' END AS kind,
@@ -102,7 +105,8 @@ def compare_rows(
         duck.execute(_OTHERS)
         _write(folder / "of_others.parquet", rows_at(_places(duck, _OTHER_PLACES)))
         _create_view(duck, folder, "of_others")
-        duck.execute(_DIFFERENCES.format(is_pane=published == "panes"))
+        is_pane = published == "panes"
+        duck.execute(_DIFFERENCES.format(is_pane=is_pane, latest=_LATEST if is_pane else _ALL))
         gone = dropped(_places(duck, _UNKNOWN_PLACES))
         _write(folder / "dropped.parquet", ((*place, "", bytes(16), False, 0) for place in gone))
         _create_view(duck, folder, "dropped")
