@@ -180,7 +180,7 @@ class _Comparison:
         found = source_partitions(self.connection, self.source, None)
         sources = {(str(each.topic_id), each.partition): each for each in found}
         is_pane = self.published == "panes"
-        for topic_id, part, first, last in _spans(places, 2 * DAY_US if is_pane else _GAP):
+        for topic_id, part, first, last in _spans(places, DAY_US if is_pane else _GAP):
             source = sources.get((topic_id, part))
             if source is None or first > (MAX_TIME_US if is_pane else source.next):
                 continue

@@ -103,11 +103,11 @@ def compare_rows(
         for name in ("seen", "of_day"):
             _create_view(duck, folder, name)
         duck.execute(_OTHERS)
-        _write(folder / "of_others.parquet", rows_at(_places(duck, _OTHER_PLACES)))
+        _write(folder / "of_others.parquet", rows_at(_places(duck, _OTHER_PLACES, folder / "other_places.parquet")))
         _create_view(duck, folder, "of_others")
         is_pane = published == "panes"
         duck.execute(_DIFFERENCES.format(is_pane=is_pane, latest=_LATEST if is_pane else _ALL))
-        gone = dropped(_places(duck, _UNKNOWN_PLACES))
+        gone = dropped(_places(duck, _UNKNOWN_PLACES, folder / "unknown_places.parquet"))
         _write(folder / "dropped.parquet", ((*place, "", bytes(16), False, 0) for place in gone))
         _create_view(duck, folder, "dropped")
         duck.execute(_WITHOUT_DROPPED)
@@ -129,11 +129,12 @@ def _create_view(duck: duckdb.DuckDBPyConnection, folder: Path, name: str) -> No
     duck.read_parquet(str(folder / f"{name}.parquet")).create_view(name)
 
 
-def _places(duck: duckdb.DuckDBPyConnection, query: str) -> Iterator[Place]:
-    """Yield the places of a query in pages; the connection executes nothing else meanwhile."""
-    result = duck.execute(query)
-    while page := result.fetchmany(_ROWS):
-        yield from page
+def _places(duck: duckdb.DuckDBPyConnection, query: str, path: Path) -> Iterator[Place]:
+    """Yield the places of a query from a file: DuckDB keeps the result of a query in memory."""
+    duck.sql(query).write_parquet(str(path))
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_ROWS):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _write(path: Path, rows: Iterator[Row]) -> int:
