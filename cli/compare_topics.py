@@ -22,7 +22,8 @@ def compare_topics(
 ) -> None:
     """Compare decisions, alerts and closed panes of a day with topics `decisions`, `alerts` and `panes`.
 
-    Every row of the ledger that must be published is compared by key and value. A topic whose retention is over for the
+    Every row of the ledger that must be published is compared by key and value, and every record that was published on
+    the day, also one about a row of another day. A topic whose retention is over for the
     day is left out. DAG `reconcile_windows` does this every night. The exit code is 3 if a topic lacks a row, has one
     with another key or value, or has one that the ledger lacks; `moderation republish` sends missing rows again.
 

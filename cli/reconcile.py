@@ -76,11 +76,11 @@ def show(report: ReconcileReport) -> None:
         is_defect = cause in report.defects
         style = "" if not rows else "bold red" if is_defect else "yellow"
         table.add_row(cause, f"{rows:,}", style=style or "dim")
-    residual, failures = report.defects["residual"], report.not_recomputed
+    residual, failing = report.defects["residual"], report.defects["not_recomputed"]
     table.add_row("residual (panes)", f"{residual:,}", style="bold red" if residual else "dim")
-    table.add_row("not recomputed", f"{len(failures):,}", style="bold red" if failures else "dim")
+    table.add_row("not recomputed", f"{failing:,}", style="bold red" if failing else "dim")
     console.print(table)
-    for each in failures[:_MOST_SHOWN]:
+    for each in report.not_recomputed[:_MOST_SHOWN]:
         console.print(f"not recomputed: {each}", soft_wrap=True)
     console.print(
         f"batch counts {report.batch_comments:,} comments, speed {report.speed_comments:,}, in {report.panes:,} panes"

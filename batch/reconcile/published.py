@@ -20,20 +20,22 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from batch.progress import OnProgress, no_progress
-from batch.reconcile.engines import opened_duckdb
+from batch.reconcile.published_differences import Row, compare_rows, no_places
 from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.row_records import PUBLISHED_TOPICS, PublishedTopic, row_records
 from moderation.adapters.kafka.topic_reader import TopicReader, is_missing, open_topic
 from moderation.adapters.kafka.topics import COMMENTS
-from moderation.adapters.reconciliation.published_checks import PublishedCheck, store_check
+from moderation.adapters.reconciliation.published_checks import PublishedCheck, ends_of_last_check, store_check
 from moderation.adapters.sql.connection import Connection, connected
 from moderation.adapters.sql.published_rows import (
+    Place,
     PublishedBounds,
     RowSelection,
+    SourcePartition,
+    dropped_append_days,
+    dropped_places,
     offsets_of_day,
     published_bounds,
     source_partitions,
@@ -41,40 +43,12 @@ from moderation.adapters.sql.published_rows import (
 from moderation.contracts import MAX_OFFSET, MAX_PARTITION, Hole
 from moderation.contracts.records import MAX_TIME_US
 from moderation.settings import Settings, required
-from moderation.timestamps import HOUR_US, day_bounds_us, now_us
+from moderation.timestamps import DAY_US, HOUR_US, day_bounds_us, day_of, now_us
 
-_ROWS = 10_000
-_EXAMPLES = 5
-_MEMORY_BYTES = 1024**3
-_EXAMPLE_CHARACTERS = 500
 _TOPIC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SCHEMA = pa.schema(
-    [
-        *(("topic_id", pa.string()), ("part", pa.int32()), ("pos", pa.int64()), ("name", pa.string())),
-        *(("digest", pa.binary(16)), ("must", pa.bool_()), ("nth", pa.int64())),
-    ]
-)
-# A decision is published with one value only. A pane that was published before a reset of the watermark may have
-# changed since: the last record of its key counts, once it is published again. ``name`` distinguishes panes of a start.
-_TABLES = """
-CREATE VIEW latest AS SELECT * FROM seen QUALIFY NOT {is_pane}
-    OR row_number() OVER (PARTITION BY topic_id, part, pos, name ORDER BY nth DESC) = 1;
-CREATE TABLE differences AS
-SELECT CASE WHEN e.pos IS NULL THEN 'published_unknown' WHEN s.pos IS NULL THEN 'unpublished'
-            ELSE 'published_otherwise' END AS kind,
-       coalesce(e.topic_id, s.topic_id) AS topic_id, coalesce(e.part, s.part) AS part, coalesce(e.pos, s.pos) AS pos,
-       coalesce(e.name, s.name) AS name
-  FROM expected e FULL JOIN latest s USING (topic_id, part, pos, name)
- WHERE (s.pos IS NULL AND e.must) OR e.pos IS NULL OR (e.digest <> s.digest AND (e.must OR NOT {is_pane}));
-"""
-_COUNTS = "SELECT kind, count(*) FROM (SELECT DISTINCT kind, topic_id, part, pos, name FROM differences) GROUP BY kind"
-_FIRST = """
-SELECT DISTINCT kind, topic_id, part, pos, name FROM differences
-QUALIFY dense_rank() OVER (PARTITION BY kind ORDER BY topic_id, part, pos, name) <= {most} ORDER BY ALL
-"""
-Row = tuple[str, int, int, str, bytes, bool, int]
-"""Topic id, partition and position of the source; name of a pane, else empty; digest of key and value; whether it must
-be published; offset on the published topic."""
+_GAP = 200
+"""Positions of other days that are closer to each other than this are read in one query."""
+_PLACES = 10_000
 
 
 def compare_published(
@@ -148,6 +122,7 @@ class _Comparison:
     bounds: Mapping[tuple[UUID, int], PublishedBounds]
     folder: Path
     _ranges: Mapping[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    _ends: Mapping[int, int] = field(default_factory=dict)
 
     def check(self, log: TopicReader | None) -> PublishedCheck:
         """Compare; the topic is None if it does not exist."""
@@ -158,82 +133,94 @@ class _Comparison:
             self._ranges = {(str(each), part): (start_us, end_us) for each, part in self.bounds}
         else:
             self._ranges = offsets_of_day(self.connection, self.source, self.day)
-        seen = iter(()) if log is None else self._seen(log, start_us - HOUR_US)
-        return compare_rows(self.published, seen, self._expected(), self.folder)
+        seen = iter(()) if log is None else self._seen(log, start_us, end_us)
+        dropped = no_places if self.published == "panes" else self._dropped
+        check = compare_rows(self.published, seen, self._rows_of_day(), self.folder, self._rows_at, dropped)
+        ends = {str(partition): end for partition, end in self._ends.items()}
+        return check if log is None else replace(check, read_to={str(log.topic_id): ends})
 
-    def _expected(self) -> Iterator[Row]:
-        chosen = RowSelection(first_day=self.day, last_day=self.day)
-        for source in source_partitions(self.connection, self.source, None):
-            topic_id, partition = source.topic_id, source.partition
-            bounds = self.bounds.get((topic_id, partition), PublishedBounds(0, None))
-            source = replace(source, newest_event_us=MAX_TIME_US)  # open panes may be published, after a reset
-            with closing(row_records(self.connection, self.source, self.published, source, chosen)) as rows:
-                for pos, key, value in rows:
-                    name, must = "", pos < bounds.published_next
-                    if self.published == "panes":
-                        name, must = key.decode(), bounds.has_published_pane(pos)
-                    yield str(topic_id), partition, pos, name, _digest(key, value), must, 0
+    def _seen(self, log: TopicReader, start_us: int, end_us: int) -> Iterator[Row]:
+        """Yield the records that are about rows of the day, and all that were published on the day.
 
-    def _seen(self, log: TopicReader, since_us: int) -> Iterator[Row]:
-        sources = {(str(topic_id), partition) for topic_id, partition in self.bounds}
-        for partition, (first, end) in log.ranges().items():
-            since = log.first_offset_since(partition, since_us)
-            start = end if since is None else max(first, since)
-            for record in log.records(partition, start, end):
+        Producers set the times of records. A record that came after the last comparison was not published earlier,
+        whatever its time is; one with a time after this comparison counts now, because no later day would count it.
+        """
+        last_ends = ends_of_last_check(self.connection, self.source, self.published, self.day, log.topic_id)
+        ranges = log.ranges()
+        read_us = now_us()
+        self._ends = {partition: end for partition, (_, end) in ranges.items()}
+        for partition, (first, end) in ranges.items():
+            last_end = last_ends.get(partition, end)
+            hour_before, of_day = (
+                min(end if since is None else since, last_end)
+                for since in (log.first_offset_since(partition, us) for us in (start_us - HOUR_US, start_us))
+            )
+            for record in log.records(partition, max(first, hour_before), end):
                 if isinstance(record, Hole):
                     continue
+                counts = record.offset >= of_day and not end_us <= record.append_us <= read_us
                 key, value = record.key or b"", record.value or b""
                 place = _place(self.published, key, value)
                 if place is None:
-                    yield "", partition, record.offset, "not a record of this project", b"\0" * 16, False, 0
+                    if counts:
+                        yield "", partition, record.offset, "not a record of this project", bytes(16), True, 0
                     continue
                 topic_id, part, pos, name = place
                 lower, upper = self._ranges.get((topic_id, part), (0, 0))
-                if (topic_id, part) not in sources or lower <= pos < upper:
-                    yield topic_id, part, pos, name, _digest(key, value), False, record.offset
+                counts = counts or lower <= pos < upper
+                if counts or self.published == "panes":  # the last record of a pane is compared, whenever it came
+                    yield topic_id, part, pos, name, _digest(key, value), counts, record.offset
+
+    def _rows_of_day(self) -> Iterator[Row]:
+        for source in source_partitions(self.connection, self.source, None):
+            yield from self._rows(source, RowSelection(first_day=self.day, last_day=self.day))
+
+    def _rows_at(self, places: Iterator[Place]) -> Iterator[Row]:
+        """Yield rows at places and between them. The ends of the ledger are read here, after the topic."""
+        found = source_partitions(self.connection, self.source, None)
+        sources = {(str(each.topic_id), each.partition): each for each in found}
+        is_pane = self.published == "panes"
+        for topic_id, part, first, last in _spans(places, DAY_US if is_pane else _GAP):
+            source = sources.get((topic_id, part))
+            if source is None or first > (MAX_TIME_US if is_pane else source.next):
+                continue
+            if is_pane:
+                days = day_of(first), day_of(min(last, MAX_TIME_US))
+                yield from self._rows(source, RowSelection(first_day=days[0], last_day=days[1]))
+            else:
+                yield from self._rows(source, RowSelection(offsets=(first, last + 1)))
+
+    def _rows(self, source: SourcePartition, chosen: RowSelection) -> Iterator[Row]:
+        topic_id, partition = source.topic_id, source.partition
+        bounds = self.bounds.get((topic_id, partition), PublishedBounds(0, None))
+        source = replace(source, newest_event_us=MAX_TIME_US)  # open panes may be published, after a reset
+        with closing(row_records(self.connection, self.source, self.published, source, chosen)) as rows:
+            for pos, key, value in rows:
+                name, must = "", pos < bounds.published_next
+                if self.published == "panes":
+                    name, must = key.decode(), bounds.has_published_pane(pos)
+                yield str(topic_id), partition, pos, name, _digest(key, value), must, 0
+
+    def _dropped(self, places: Iterator[Place]) -> Iterator[Place]:
+        """Yield places whose decisions were dropped. The days are read here, after the rows."""
+        days: list[date] | None = None
+        while part := list(islice(places, _PLACES)):
+            days = dropped_append_days(self.connection, self.source) if days is None else days
+            yield from dropped_places(self.connection, part, days)
 
 
-def compare_rows(
-    published: PublishedTopic, seen: Iterator[Row], expected: Iterator[Row], folder: Path
-) -> PublishedCheck:
-    """Compare the records of a topic with those that the ledger's rows give, with bounded memory.
-
-    Args:
-        published: the topic.
-        seen: rows of its records, read before ``expected``; see :data:`Row`.
-        expected: rows of the ledger.
-        folder: for intermediate files.
-    """
-    _write(folder / "seen.parquet", seen)
-    compared = _write(folder / "expected.parquet", expected)
-    with opened_duckdb(folder, _MEMORY_BYTES) as duck:
-        for name in ("seen", "expected"):
-            duck.read_parquet(str(folder / f"{name}.parquet")).create_view(name)
-        duck.execute(_TABLES.format(is_pane=published == "panes"))
-        counts: dict[str, int] = dict(duck.sql(_COUNTS).fetchall())
-        examples: dict[str, list[str]] = {}
-        for kind, topic_id, part, pos, name in duck.sql(_FIRST.format(most=_EXAMPLES)).fetchall():
-            examples.setdefault(kind, []).append((name or f"{topic_id}/{part}/{pos}")[:_EXAMPLE_CHARACTERS])
-    return PublishedCheck(
-        published,
-        compared,
-        unpublished=counts.get("unpublished", 0),
-        published_otherwise=counts.get("published_otherwise", 0),
-        published_unknown=counts.get("published_unknown", 0),
-        examples=examples,
-    )
-
-
-def _write(path: Path, rows: Iterator[Row]) -> int:
-    """Write rows to a file; return how many must be published."""
-    must = 0
-    with pq.ParquetWriter(path, _SCHEMA, compression="lz4") as writer:
-        while part := list(islice(rows, _ROWS)):
-            must += sum(row[5] for row in part)
-            columns = zip(*part, strict=True)
-            arrays = [pa.array(values, each.type) for values, each in zip(columns, _SCHEMA, strict=True)]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=_SCHEMA))
-    return must
+def _spans(places: Iterator[Place], gap: int) -> Iterator[tuple[str, int, int, int]]:
+    """Combine ordered places to spans: topic id, partition, first and last position, with smaller gaps between."""
+    span: tuple[str, int, int, int] | None = None
+    for topic_id, part, pos in places:
+        if span is not None and span[:2] == (topic_id, part) and pos - span[3] < gap:
+            span = (*span[:3], pos)
+            continue
+        if span is not None:
+            yield span
+        span = topic_id, part, pos, pos
+    if span is not None:
+        yield span
 
 
 def _beyond_retention(log: TopicReader, start_us: int) -> str | None:

@@ -32,7 +32,8 @@ class ReconcileReport:
         batch_comments, speed_comments: sums over the panes.
         causes: rows by cause, for all causes.
         defects: rows of all causes that are defects, ``residual`` panes, and ``not_recomputed`` records.
-        not_recomputed: records of the day at which only the batch fails, by position.
+        not_recomputed: records of the day at which only the batch fails, by position; empty for a frozen day, of which
+            only their number is stored.
         seconds: duration by step.
         ignored_replays: decided records whose header ``replay_of`` closed no dead letter.
         digests: outcome of the comparison by digests; None if all rows were compared.
@@ -84,7 +85,7 @@ class ReconcileReport:
             "speed_comments": self.speed_comments,
             "causes": self.causes,
             "defects": self.defects,
-            "not_recomputed": failure_fields(self.not_recomputed),
+            "not_recomputed": failure_fields(self.not_recomputed) | {"count": self.defects["not_recomputed"]},
             "ignored_replays": self.ignored_replays,
             "waits_for": list(self.waits_for),
             "frozen": None if self.frozen is None else asdict(self.frozen),
@@ -109,7 +110,7 @@ def stored_report(day: date, last: StoredRun, frozen: FrozenDay) -> ReconcileRep
         batch_comments=last.batch_comments,
         speed_comments=last.speed_comments,
         causes=causes,
-        defects={**defects, "residual": last.residual, "not_recomputed": 0},
+        defects={**defects, "residual": last.residual, "not_recomputed": last.not_recomputed},
         not_recomputed=[],
         seconds={},
         frozen=frozen,

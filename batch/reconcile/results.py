@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from batch.reconcile.sql import FATES, KEY, VERDICTS
+from batch.record_isolation import Failure
 from moderation.adapters.reconciliation.ledger_digests import AGES_US
 from moderation.contracts import Cause
 from moderation.panes import MEASURES, PANE_US
@@ -88,8 +89,9 @@ class DayResults:
         causes: rows by cause, for all causes.
         agreement: number of comments by model version, last action and verdict.
         differences: a Parquet file with all differences.
-        digest: SHA-256 over state, panes, causes and which rows differ.
+        digest: SHA-256 over state, panes, causes, which rows differ, and which records only the batch fails at.
         state: see :func:`state_of`.
+        not_recomputed: number of these records.
     """
 
     by_pane: list[PaneResult]
@@ -98,6 +100,7 @@ class DayResults:
     differences: Path
     digest: str
     state: str
+    not_recomputed: int = 0
 
     @property
     def panes(self) -> int:
@@ -161,6 +164,7 @@ def read_results(
     *,
     is_read: bool = True,
     stored_scores: Mapping[str, int] = MappingProxyType({}),
+    failures: Sequence[Failure] = (),
 ) -> DayResults:
     """Read the results of an engine.
 
@@ -169,6 +173,7 @@ def read_results(
         folder: where the file of all differences is written.
         is_read: see :func:`state_of`.
         stored_scores: records with scores of the ledger, by version; part of the digest.
+        failures: records at which only the batch fails; their number and positions are part of the digest.
     """
     differences = folder / "all_differences.parquet"
     with duckdb.connect(config={"memory_limit": "1GB", "temp_directory": str(folder / "sorting")}) as duck:
@@ -189,7 +194,14 @@ def read_results(
     state = state_of(causes, is_read=is_read)
     if stored_scores:
         fingerprint += [f"{version}={rows}" for version, rows in sorted(stored_scores.items())]
-    return DayResults(by_pane, causes, agreement, differences, _digest(state, by_pane, causes, fingerprint), state)
+    if failures:
+        fingerprint += [f"not recomputed: {len(failures)}", *(_position(each) for each in sorted(failures))]
+    digest = _digest(state, by_pane, causes, fingerprint)
+    return DayResults(by_pane, causes, agreement, differences, digest, state, len(failures))
+
+
+def _position(failure: Failure) -> str:
+    return f"{failure.topic_id}/{failure.partition}/{failure.offset}"
 
 
 def _panes(duck: duckdb.DuckDBPyConnection) -> list[PaneResult]:

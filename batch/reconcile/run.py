@@ -194,6 +194,7 @@ def reconcile_day(
                 folder,
                 is_read=not waits_for,
                 stored_scores={each.model_version: each.rows for each in stored},
+                failures=recomputed.failures,
             )
             clock.lap("comparison")
             fault_point("after_comparison")
@@ -222,7 +223,7 @@ def reconcile_day(
         defects={
             **{cause.value: run.causes[cause] for cause in DEFECTS},
             "residual": run.residual,
-            "not_recomputed": len(recomputed.failures),
+            "not_recomputed": run.not_recomputed,
         },
         not_recomputed=recomputed.failures,
         seconds=clock.seconds,
@@ -343,4 +344,5 @@ def _run_of(
         differences_url=differences_url,
         started_by=started_by,
         other_defects=sum(results.causes[cause] for cause in DEFECTS[3:]),
+        not_recomputed=results.not_recomputed,
     )

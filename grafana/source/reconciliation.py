@@ -8,7 +8,7 @@ from moderation.contracts import Cause
 from moderation.panes import MEASURES
 
 UID = "moderation-reconciliation"
-RESIDUAL = "residual"
+RESIDUAL, NOT_RECOMPUTED = "residual", "not_recomputed"
 MEANINGS = {
     Cause.UNARCHIVED: "decided, not in the lake yet; the next archive run adds it",
     Cause.UNPROCESSED: "in the lake, not decided yet when the run began; the worker is behind",
@@ -31,8 +31,10 @@ MEANINGS = {
 }
 RED_CAUSES = tuple(cause.value for cause in Cause if cause.is_defect)
 _DEFECT_LIST = ", ".join(f"'{cause}'" for cause in RED_CAUSES)
-# Dead letters are in no pane, so that only the run counts them.
-_LETTERS = ", ".join(f"'{cause}'" for cause in (Cause.WRONG_LETTER, Cause.MISSING_LETTER, Cause.PHANTOM_LETTER))
+# Dead letters and records that cannot be recomputed are in no pane, so that only the run counts them.
+_OF_RUN = ", ".join(
+    f"'{cause}'" for cause in (Cause.WRONG_LETTER, Cause.MISSING_LETTER, Cause.PHANTOM_LETTER, NOT_RECOMPUTED)
+)
 
 _OWN = "topic = ${topic:sqlstring} AND day = nullif(${day:sqlstring}, '')::date"
 _CHOSEN = (
@@ -52,6 +54,7 @@ def _sums(column: str, prefix: str = "") -> str:
 
 def _cause_values() -> str:
     rows = [(cause.value, cause.is_defect, meaning) for cause, meaning in MEANINGS.items()]
+    rows.append((NOT_RECOMPUTED, True, "records that only the batch cannot parse or score; the log names them"))
     rows.append((RESIDUAL, True, "panes that differ from the sum of their ledger rows"))
     return ", ".join(f"({n}, '{cause}', {defect}, '{text}')" for n, (cause, defect, text) in enumerate(rows))
 
@@ -69,7 +72,7 @@ WITH sides AS (
     SELECT {_sums("batch_{}", "batch_")}, {_sums("speed_{}", "speed_")}
       FROM serving.reconciled_panes WHERE {_CHOSEN}
 ), causes AS (
-    SELECT v.place, v.cause, v.is_defect, v.meaning, CASE WHEN v.cause IN ({_LETTERS}) THEN coalesce((
+    SELECT v.place, v.cause, v.is_defect, v.meaning, CASE WHEN v.cause IN ({_OF_RUN}) THEN coalesce((
                SELECT (r.causes->>v.cause)::bigint FROM serving.reconciliations r WHERE r.is_latest AND {_OWN}), 0)
            ELSE coalesce(sum(c.rows), 0)::bigint END AS rows, {_sums("c.{}")}
       FROM (VALUES {_cause_values()}) AS v(place, cause, is_defect, meaning)

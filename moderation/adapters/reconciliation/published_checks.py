@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
@@ -13,11 +14,16 @@ from moderation.adapters.sql.connection import Connection
 
 _STORE = """
 INSERT INTO batch.published_checks
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (topic, day, published) DO UPDATE SET compared = excluded.compared, unpublished = excluded.unpublished,
        published_otherwise = excluded.published_otherwise, published_unknown = excluded.published_unknown,
-       examples = excluded.examples, skipped = excluded.skipped, checked_us = excluded.checked_us
+       examples = excluded.examples, skipped = excluded.skipped, checked_us = excluded.checked_us,
+       read_to = excluded.read_to
  WHERE excluded.skipped IS NULL OR published_checks.skipped IS NOT NULL
+"""
+_READ_TO = """
+SELECT read_to FROM batch.published_checks
+ WHERE topic = %s AND published = %s AND day < %s AND skipped IS NULL ORDER BY day DESC LIMIT 1
 """
 
 
@@ -33,6 +39,7 @@ class PublishedCheck:
         published_unknown: positions on the topic that the ledger lacks.
         examples: the first positions by kind of difference.
         skipped: why nothing was compared; None if it was.
+        read_to: ends of the partitions of the published topic that were read, by its id and partition.
     """
 
     published: str
@@ -42,6 +49,7 @@ class PublishedCheck:
     published_unknown: int = 0
     examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
     skipped: str | None = None
+    read_to: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def defects(self) -> dict[str, int]:
@@ -81,5 +89,26 @@ def store_check(connection: Connection, topic: str, day: date, check: PublishedC
     counts = (check.compared, check.unpublished, check.published_otherwise, check.published_unknown)
     with connection.transaction():
         connection.execute(
-            _STORE, (topic, day, check.published, *counts, Jsonb(dict(check.examples)), check.skipped, checked_us)
+            _STORE,
+            (
+                *(topic, day, check.published, *counts, Jsonb(dict(check.examples)), check.skipped, checked_us),
+                Jsonb(dict(check.read_to)),
+            ),
         )
+
+
+def ends_of_last_check(
+    connection: Connection, topic: str, published: str, day: date, topic_id: UUID
+) -> Mapping[int, int]:
+    """Read where the comparison of the last compared day before a day ended, by partition of the published topic.
+
+    Args:
+        connection: to the database.
+        topic: full name of topic ``comments``.
+        published: ``decisions``, ``alerts`` or ``panes``.
+        day: the UTC day.
+        topic_id: Kafka's id of the published topic; ends of a former topic of its name are left out.
+    """
+    row = connection.execute(_READ_TO, (topic, published, day)).fetchone()
+    ends: Mapping[str, int] = {} if row is None else row[0].get(str(topic_id), {})
+    return {int(partition): end for partition, end in ends.items()}

@@ -29,7 +29,7 @@ _DIFFERENCE_COLUMNS = (
 _RUN_COLUMNS = (
     "topic, day, revision, state, engine, begun_us, finished_us, cut, digest, panes, batch_comments, speed_comments, "
     "causes, lost, unexplained, phantom, residual, agreement, kernel_version, code_version, differences_url, "
-    "started_by, other_defects"
+    "started_by, other_defects, not_recomputed"
 )
 # Days of the stream are read from the index of the panes, one entry for each day and partition, not from all panes.
 # Days in the lake with records that the last run of the day did not read, and how long after the day's end they came.
@@ -91,7 +91,7 @@ SELECT day FROM unread WHERE NOT is_recent AND day <= %(upto)s
  ORDER BY day DESC
 """  # noqa: S608 - constants
 _DEFECTS = """
-SELECT day, lost + unexplained + phantom + residual + other_defects AS defects, true AS is_run FROM (
+SELECT day, lost + unexplained + phantom + residual + other_defects + not_recomputed AS defects, true AS is_run FROM (
     SELECT DISTINCT ON (day) * FROM batch.runs WHERE topic = %(topic)s ORDER BY day, revision DESC) last
  WHERE finished_us >= %(since_us)s
  UNION ALL
@@ -129,6 +129,7 @@ class Run:
     differences_url: str
     started_by: str
     other_defects: int = 0
+    not_recomputed: int = 0
 
 
 class StoredScores(NamedTuple):
@@ -151,6 +152,7 @@ class StoredRun:
     speed_comments: int
     causes: Mapping[str, int]
     residual: int
+    not_recomputed: int
 
 
 @contextmanager
@@ -187,8 +189,8 @@ def last_run(connection: Connection, topic: str, day: date) -> tuple[int, int, s
 def stored_run(connection: Connection, topic: str, day: date) -> StoredRun | None:
     """Read the results of the last run of a day; None before the first."""
     row = connection.execute(
-        "SELECT revision, state, engine, panes, batch_comments, speed_comments, causes, residual FROM batch.runs "
-        "WHERE topic = %s AND day = %s ORDER BY revision DESC LIMIT 1",
+        "SELECT revision, state, engine, panes, batch_comments, speed_comments, causes, residual, not_recomputed "
+        "FROM batch.runs WHERE topic = %s AND day = %s ORDER BY revision DESC LIMIT 1",
         (topic, day),
     ).fetchone()
     return None if row is None else StoredRun(*row)
@@ -232,7 +234,7 @@ def add_run(
             *(json.dumps(run.cut), run.digest, run.panes, run.batch_comments, run.speed_comments),
             *(json.dumps(run.causes), run.lost, run.unexplained, run.phantom, run.residual),
             *(json.dumps(run.agreement), run.kernel_version, run.code_version, run.differences_url, run.started_by),
-            run.other_defects,
+            *(run.other_defects, run.not_recomputed),
         )
         marks = ", ".join(["%s"] * len(values))
         row = connection.execute(

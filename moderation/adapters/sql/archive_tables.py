@@ -42,6 +42,13 @@ published_checks = Table(
     Column("examples", JSONB, nullable=False, comment="the first positions by kind of difference"),
     Column("skipped", Text, comment="why nothing was compared; null if it was"),
     Column("checked_us", BigInteger, nullable=False),
+    Column(
+        "read_to",
+        JSONB,
+        nullable=False,
+        server_default="{}",
+        comment="ends of the partitions of the published topic that were read, by its id and partition",
+    ),
     comment="last comparison of a published topic with the ledger: by append day of decisions, by day of event time "
     "of panes",
     schema="batch",

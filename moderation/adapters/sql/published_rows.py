@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -46,6 +46,26 @@ SELECT d.topic_id, d.partition, min(d."offset") FILTER (WHERE d.append_day = %(d
  WHERE o.topic = %(topic)s AND d.append_day >= %(day)s
  GROUP BY 1, 2 HAVING count(*) FILTER (WHERE d.append_day = %(day)s) > 0
 """
+# Append days whose decisions are gone; a partition exists while its day has rows, or DEFAULT has them.
+_DROPPED_DAYS = """
+SELECT dt FROM (SELECT DISTINCT dt FROM batch.files WHERE topic = %s) days
+ WHERE EXISTS (SELECT FROM speed.retired_days r WHERE r.append_day = dt)
+    OR (to_regclass('speed.decisions_' || to_char(dt, 'YYYYMMDD')) IS NULL
+        AND NOT EXISTS (SELECT FROM speed.decisions d WHERE d.append_day = dt))
+"""
+# The file of the lake with an offset has its append day.
+_DROPPED = """
+SELECT w.topic_id::text, w.partition, w."offset"
+  FROM unnest(%s::uuid[], %s::int[], %s::bigint[]) AS w(topic_id, partition, "offset")
+  JOIN speed.source_offsets o ON o.topic_id = w.topic_id AND o.partition = w.partition AND w."offset" < o.next
+ CROSS JOIN LATERAL (
+       SELECT f.first_offset, f.dt FROM batch.files f
+        WHERE f.topic_id = w.topic_id AND f.partition = w.partition AND f.next_offset > w."offset"
+        ORDER BY f.next_offset LIMIT 1) f
+ WHERE f.first_offset <= w."offset" AND f.dt = ANY(%s)
+"""
+Place = tuple[str, int, int]
+"""Topic id, partition and offset of the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,3 +199,20 @@ def offsets_of_day(connection: Connection, topic: str, day: date) -> dict[tuple[
     """
     rows = connection.execute(_OFFSETS, {"topic": topic, "day": day}).fetchall()
     return {(str(topic_id), partition): (first, end) for topic_id, partition, first, end in rows}
+
+
+def dropped_append_days(connection: Connection, topic: str) -> list[date]:
+    """Read the append days of a source topic whose decisions were retired, or dropped with their partition."""
+    return [day for (day,) in connection.execute(_DROPPED_DAYS, (topic,))]
+
+
+def dropped_places(connection: Connection, places: Sequence[Place], days: Sequence[date]) -> list[Place]:
+    """Return those of the given places below the end of the ledger that the lake has under one of the append days.
+
+    Args:
+        connection: to the ledger's database.
+        places: in any order.
+        days: see :func:`dropped_append_days`.
+    """
+    topic_ids, partitions, offsets = (list(values) for values in zip(*places, strict=True))
+    return connection.execute(_DROPPED, (topic_ids, partitions, offsets, list(days))).fetchall()

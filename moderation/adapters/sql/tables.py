@@ -311,6 +311,13 @@ runs = Table(
     Column(
         "other_defects", BigInteger, nullable=False, server_default="0", comment="rows of the other defects in causes"
     ),
+    Column(
+        "not_recomputed",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="records that only the batch cannot parse or score; a defect",
+    ),
     UniqueConstraint("topic", "day", "revision"),
     comment="reconciliations of UTC days of event time; the numbers of a revision never change",
     schema="batch",

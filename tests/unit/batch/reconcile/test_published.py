@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from batch.reconcile.published import _place, compare_rows
+from batch.reconcile.published import _place
+from batch.reconcile.published_differences import compare_rows
 from moderation.adapters.kafka.published_records import (
     alert_value,
     decision_fields,
