@@ -1,4 +1,4 @@
-"""Decisions of another version than the one that served are defects, and a decision's times agree with its partition."""
+"""Decisions of another version than the one that served are defects; day and times of a decision agree."""
 
 from __future__ import annotations
 
