@@ -9,12 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from alembic import command
+from alembic.config import Config
 from psycopg import sql
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from local.stack.commands import StackInfo
 from moderation.adapters.sql.migrate import migrate
+from moderation.adapters.sql.view_files import read_views
 from moderation.errors import TableLocked
 from tests.support.database_urls import altered_url
 
@@ -69,3 +72,23 @@ def test_the_session_that_blocks_a_migration_is_named(url: str) -> None:
         reader.execute("SELECT count(*) FROM speed.source_offsets").fetchone()
         with pytest.raises(TableLocked, match=r"a reader \(backend \d+, since"):
             migrate(engine_of(url), seconds=0)
+
+
+def test_the_columns_of_counted_defects_are_removed_and_added_again(url: str) -> None:
+    migrate(engine_of(url), upto="0023")
+    with psycopg.connect(url) as connection:
+        before = read_views(connection)
+    head = migrate(engine_of(url))
+    with psycopg.connect(url) as connection:
+        after = read_views(connection)
+    assert after != before
+    config = Config()
+    config.set_main_option("script_location", "moderation.adapters.sql:migrations")
+    with engine_of(url).begin() as changing:
+        config.attributes["connection"] = changing
+        command.downgrade(config, "0023")
+    with psycopg.connect(url) as connection:
+        assert read_views(connection) == before
+    assert migrate(engine_of(url)) == head
+    with psycopg.connect(url) as connection:
+        assert read_views(connection) == after
