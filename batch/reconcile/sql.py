@@ -84,6 +84,9 @@ SELECT topic_id, part, pos, follows_counted FROM (
  WHERE nth > 1
 """
 
+# Two rows of one offset: the ledger's key contains the append day, so that it accepts them.
+_DOUBLED = "SELECT topic_id, part, pos FROM ledger GROUP BY topic_id, part, pos HAVING COUNT(*) > 1"
+
 _BATCH_PANES = f"""
 SELECT r.topic_id, r.part, r.community, r.event_us - r.event_us % {PANE_US} AS start_us, r.model_version,
        r.policy_version, CAST(COUNT(*) AS BIGINT) AS comments,
@@ -128,6 +131,7 @@ SELECT COALESCE(r.topic_id, l.topic_id) AS topic_id, COALESCE(r.part, l.part) AS
        COALESCE(r.policy_version <> l.policy_version, FALSE) AS other_policy,
        COALESCE({_OTHER_SCORER}, FALSE) AS other_scorer, COALESCE({_ALTERED}, FALSE) AS altered,
        COALESCE({_OTHER_FATE}, FALSE) AS other_fate, COALESCE({_BEYOND_END}, FALSE) AS beyond_end,
+       t.pos IS NOT NULL AS is_doubled,
        COALESCE(r.is_late, FALSE) AS is_late, COALESCE(r.is_replay, FALSE) AS is_replay, c.pos IS NOT NULL AS is_copy,
        COALESCE(r.is_quarantined, FALSE) AS is_quarantined,
        l.event_us AS l_event_us, l.community AS l_community, l.score AS l_score, l.verdict AS l_verdict,
@@ -137,11 +141,12 @@ SELECT COALESCE(r.topic_id, l.topic_id) AS topic_id, COALESCE(r.part, l.part) AS
   LEFT JOIN copies c ON c.topic_id = r.topic_id AND c.part = r.part AND c.pos = r.pos
   LEFT JOIN own_copies o ON o.topic_id = r.topic_id AND o.part = r.part AND o.pos = r.pos
   LEFT JOIN cuts k ON k.topic_id = l.topic_id AND k.part = l.part
+  LEFT JOIN doubled t ON t.topic_id = l.topic_id AND t.part = l.part AND t.pos = l.pos
  WHERE r.pos IS NULL OR l.pos IS NULL OR l.fate <> {_COUNTED} OR c.pos IS NOT NULL
     OR r.score <> l.score OR r.verdict <> l.verdict OR r.event_us <> l.event_us OR r.community <> l.community
     OR r.policy_version <> l.policy_version OR r.repairs <> l.repairs OR {_OTHER_SCORER}
     OR r.comment_id <> l.comment_id OR r.record_id <> l.record_id OR r.append_us <> l.append_us OR r.is_other_model
-    OR {_OTHER_REASONS} OR {_BEYOND_END}
+    OR {_OTHER_REASONS} OR {_BEYOND_END} OR t.pos IS NOT NULL
 """
 
 # A record with a dead letter was refused: by other rules, which refuse it now, too, or a proven replay released it.
@@ -195,7 +200,7 @@ _FIELDS = {
     "other_model": Cause.OTHER_MODEL,
     "other_policy": Cause.POLICY,
     "other_scorer AND NOT other_policy": Cause.RESCORED,
-    "altered OR other_fate OR beyond_end": Cause.UNEXPLAINED,
+    "altered OR other_fate OR beyond_end OR is_doubled": Cause.UNEXPLAINED,
 }
 
 
@@ -297,6 +302,7 @@ SELECT r.model_version, a.action, r.verdict, CAST(COUNT(*) AS BIGINT) AS comment
 STATEMENTS: dict[str, str] = {
     "copies": f"WITH repeated AS ({REPEATED}) {COPIES_OF_REPEATED}",
     "own_copies": _OWN_COPIES,
+    "doubled": _DOUBLED,
     "batch_panes": _BATCH_PANES,
     "unequal": _UNEQUAL,
     "causes": _CAUSES,

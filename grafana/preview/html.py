@@ -69,7 +69,9 @@ def link(address: str, text: str) -> Markup:
 
 
 def model_link(addresses: Addresses, version: str) -> Markup:
-    """Return a link from a model version to MLflow."""
+    """Return a link from a model version to MLflow; nothing for a difference that belongs to none."""
+    if not version:
+        return Markup()
     return link(f"{addresses.mlflow_url.rstrip('/')}/#/models/{addresses.model_name}/versions/{version}", version)
 
 

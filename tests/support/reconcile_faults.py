@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 
+from tests.support.reconcile_contradictions import beyond_end, decided_and_refused, swapped_fate
 from tests.support.reconcile_field_faults import FIELD_FAULTS
 from tests.support.reconcile_moved import Fault, Moved, both, one
 from tests.support.reconcile_oracle import evidence_of
@@ -198,62 +199,6 @@ def wrong_fate(tables: Tables, random: Random, avoid: set[Place]) -> Moved | Non
     moved.leave(decided, -1)
     moved.differ(place, "unexplained", (worth, 1))
     moved.fields.add((place, key_of(decided), "unexplained"))
-    return moved
-
-
-def swapped_fate(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """A row that is not counted has the other reason not to be."""
-    plain = both(tables, avoid, lambda e: not e.l and not e.has_other_fate)
-    wrong = [
-        each for each in plain if each[2].fate == LATE or not each[1].is_late
-    ]  # a copy that is late may be called either
-    chosen = one(random, [each for each in wrong if _rules_out(tables, each[0], LATE + DUPLICATE - each[2].fate)])
-    if chosen is None:
-        return None
-    place, worth, decided = chosen
-    moved = Moved(tables.copy())
-    moved.tables.ledger[place] = replace(decided, fate=LATE + DUPLICATE - decided.fate)
-    moved.touched.add(place)
-    moved.fields.add((place, key_of(decided), "unexplained"))
-    if dict(evidence_of(tables))[place].b:
-        moved.differ(place, "unexplained", (worth, 1))
-    return moved
-
-
-def _rules_out(tables: Tables, place: Place, fate: int) -> bool:
-    altered = tables.copy()
-    altered.ledger[place] = replace(altered.ledger[place], fate=fate)
-    return dict(evidence_of(altered))[place].has_other_fate
-
-
-def beyond_end(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """The ledger has a row at or above its own end, of a known partition or of another one."""
-    if not tables.ledger:
-        return None
-    like = random.choice(sorted(tables.ledger.values(), key=lambda row: (row.topic_id, row.part, row.pos)))
-    part = random.choice((like.part, 99))
-    end = tables.cuts.get((like.topic_id, part), (0, 0))[1]
-    place = Place(like.topic_id, part, max(end, max(tables.cuts.get((like.topic_id, part), (0, 0)))) + 5)
-    if place in avoid:
-        return None
-    made = replace(like, part=part, pos=place.pos, fate=COUNTED)
-    moved = Moved(tables.copy())
-    moved.tables.ledger[place] = made
-    moved.leave(made, 1)
-    moved.differ(place, "unexplained", (made, -1))
-    moved.fields.add((place, key_of(made), "unexplained"))
-    return moved
-
-
-def decided_and_refused(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """A record has a decision and a dead letter."""
-    chosen = one(random, both(tables, avoid))
-    if chosen is None:
-        return None
-    place, _, _ = chosen
-    moved = Moved(tables.copy(), touched={place})
-    moved.tables.letters[place], moved.tables.lake_letters[place] = Letter(), LakeLetter("")
-    moved.letters.add((place, "wrong_letter"))
     return moved
 
 

@@ -10,7 +10,7 @@ CREATE OR REPLACE VIEW serving.reconciled_causes AS
     p.model_version,
     p.policy_version,
     c.key AS cause,
-    (c.key = ANY (ARRAY['lost'::text, 'unexplained'::text, 'phantom'::text, 'residual'::text, 'other_model'::text, 'other_id'::text, 'other_time'::text, 'other_reasons'::text, 'wrong_letter'::text])) AS is_defect,
+    (c.key = ANY (ARRAY['lost'::text, 'unexplained'::text, 'phantom'::text, 'residual'::text, 'other_model'::text, 'other_id'::text, 'other_time'::text, 'other_reasons'::text, 'wrong_letter'::text, 'policy'::text, 'rescored'::text])) AS is_defect,
     ((c.value ->> 'rows'::text))::bigint AS rows,
     ((c.value ->> 'comments'::text))::bigint AS comments,
     ((c.value ->> 'reviews'::text))::bigint AS reviews,

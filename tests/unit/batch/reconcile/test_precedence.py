@@ -209,6 +209,19 @@ def test_each_field_of_a_counted_row_has_its_cause_and_an_equal_row_has_none() -
     assert_expected(found, expected_of(tables))
 
 
+def test_two_rows_of_one_offset_are_unexplained_though_each_is_right() -> None:
+    tables = Tables(cuts={(topic_id_of(0), 0): (END, END)})
+    for pos in range(3):
+        worth = _worth(Place(topic_id_of(0), 0, pos))
+        tables.recomputed[place_of(worth)] = worth
+        tables.ledger[place_of(worth)] = _decided(worth)
+        tables.count(_decided(worth))
+    tables.ledger[Place(topic_id_of(0), 0, END)] = tables.ledger[Place(topic_id_of(0), 0, 1)]
+    found = reconcile(tables)
+    assert [(row["offset"], row["cause"]) for row in found.differences] == [(1, Cause.UNEXPLAINED)]
+    assert (found.outcome.causes[Cause.UNEXPLAINED], found.outcome.residual) == (1, 0)
+
+
 @pytest.fixture(scope="module")
 def tables() -> Tables:
     return every_row()

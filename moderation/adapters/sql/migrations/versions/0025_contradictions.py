@@ -1,4 +1,4 @@
-"""Decisions of another version than the one that served are defects; day and times of a decision agree."""
+"""Decisions of another version than the one that served are defects in the views."""
 
 from __future__ import annotations
 
@@ -9,17 +9,6 @@ down_revision = "0024"
 branch_labels = None
 depends_on = None
 
-# Rows that are there already are not checked, so that the migration reads none of them.
-_UP = """
-ALTER TABLE speed.decisions ADD CONSTRAINT append_day_is_of_append_time
-    CHECK (append_day = date '1970-01-01' + (append_us / 86400000000)::integer) NOT VALID;
-ALTER TABLE speed.decisions ADD CONSTRAINT event_time_is_not_in_the_future
-    CHECK (event_time_us <= append_us + 300000000) NOT VALID;
-"""
-_DOWN = """
-ALTER TABLE speed.decisions DROP CONSTRAINT event_time_is_not_in_the_future;
-ALTER TABLE speed.decisions DROP CONSTRAINT append_day_is_of_append_time;
-"""
 _CAUSES = """
 CREATE OR REPLACE VIEW serving.reconciled_causes AS
 SELECT p.run_id, p.topic, p.day, p.revision, p.topic_id, p.partition, p.community, p.start_us, p.model_version,
@@ -47,12 +36,10 @@ def _view(names: tuple[str, ...]) -> None:
 
 
 def upgrade() -> None:
-    """Add the constraints to rows to come. The view calls the two causes defects, of former runs, too."""
-    op.execute(_UP)
+    """Call the two causes defects, of former runs, too."""
     _view((*_OLD_DEFECTS, "policy", "rescored"))
 
 
 def downgrade() -> None:
-    """Remove them."""
+    """Call them expected again."""
     _view(_OLD_DEFECTS)
-    op.execute(_DOWN)
