@@ -65,6 +65,10 @@ class Project:
         values |= {name: str(value) for name, value in options.items()}
         path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
 
+    def remove_env(self) -> None:
+        """Remove ``.env``, whose secrets the volumes contain; there must be none."""
+        (self._folder / ".env").unlink()
+
     def value(self, name: str) -> str:
         """A value of ``.env``."""
         values: dict[str, str] = dict(re.findall(r"^(\w+)=(.*)$", (self._folder / ".env").read_text(), re.MULTILINE))

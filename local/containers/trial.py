@@ -95,6 +95,8 @@ class Trial:
         project.write_env()
         if not self._is_continued:
             project.compose("down", "--volumes", "--remove-orphans")
+            project.remove_env()  # an earlier run may have set the number of workers
+            project.write_env()
         try:
             for check in self._checks:
                 on_progress(check.__name__)

@@ -9,6 +9,7 @@ from local.containers.engine import docker
 from local.containers.folders import Folders
 from local.containers.project import Project
 from local.containers.stand_ins import DEBIAN
+from local.stack.wait import wait_until
 
 _ARCHIVE = "objects.tar.gz"
 _NOT_ACCEPTED = 1
@@ -19,6 +20,8 @@ _EXPECTED = ("current user cannot be dropped", 'role "postgres" already exists')
 def backup_and_restore(system: System) -> dict[str, Any]:
     """A backup, all volumes removed, a restore; the lake verifies, workers and archive go on with the new topics."""
     project = system.project
+    project.compose("stop", "source")
+    wait_until(system.nothing_waits, seconds=240, description="workers without lag", interval_seconds=2.0)
     decisions = system.decisions()
     seen: dict[str, Any] = {"backup_bytes": backup(system.folders, project)}
     project.compose("down", "--volumes")

@@ -56,9 +56,11 @@ class System:
         return len(shares) == 2 and all(shares) and sorted(chain.from_iterable(shares)) == ["0", "1", "2", "3"]
 
     def nothing_waits(self) -> bool:
-        """Whether every worker has decided all records of its partitions."""
+        """Whether the workers have decided all records of all partitions."""
         workers = [str(each["Id"]) for each in self.project.containers("worker")]
-        return all(self.project.ask_worker(each, "/lag").get("records") == 0 for each in workers)
+        lags = [self.project.ask_worker(each, "/lag").get("lag", {}) for each in workers]
+        # No partition has a lag while the broker does not answer.
+        return {name: count for lag in lags for name, count in lag.items()} == dict.fromkeys("0123", 0)
 
     def decisions(self) -> int:
         """Return the number of decisions."""

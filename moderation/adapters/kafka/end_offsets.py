@@ -74,6 +74,9 @@ def written_ends(
 class LogEnds:
     """Reads the ends of the partitions of a topic; logs a warning once while no broker answers.
 
+    After a failure it uses a new client: librdkafka may keep for minutes that the partitions of a broker that restarted
+    have no leader.
+
     Args:
         kafka: the connection.
         topic: full name.
@@ -83,7 +86,8 @@ class LogEnds:
     def __init__(
         self, kafka: KafkaConnection, topic: str, level: IsolationLevel = IsolationLevel.READ_COMMITTED
     ) -> None:
-        self._client = AdminClient(kafka.librdkafka({"log_level": 2}))
+        self._kafka = kafka
+        self._client: AdminClient | None = None
         self._topic = topic
         self._level = level
         self._has_failed = False
@@ -91,8 +95,11 @@ class LogEnds:
     def ask(self, partitions: Iterable[int]) -> dict[int, int] | None:
         """Read the end of each partition, see :func:`ends_of`; None if no broker answers within 3 s."""
         try:
+            if self._client is None:
+                self._client = AdminClient(self._kafka.librdkafka({"log_level": 2}))
             ends = ends_of(self._client, self._topic, partitions, self._level)
         except KafkaException as error:
+            self._client = None
             if not self._has_failed:
                 _log.warning("cannot read the end offsets of topic %s: %s", self._topic, error)
             self._has_failed = True

@@ -25,7 +25,8 @@ class GroupReaders:
     """
 
     def __init__(self, kafka: KafkaConnection, topic: str, group: str) -> None:
-        self._client = AdminClient(kafka.librdkafka({"log_level": 2}))
+        self._kafka = kafka
+        self._client: AdminClient | None = None
         self._topic = topic
         self._group = group
         self._has_failed = False
@@ -35,6 +36,8 @@ class GroupReaders:
 
         During a rebalance the broker reports no assignments, so all partitions count as unread.
         """
+        if self._client is None:
+            self._client = AdminClient(self._kafka.librdkafka({"log_level": 2}))
         topics = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=_REQUEST_SECONDS)
         groups = self._client.describe_consumer_groups([self._group], request_timeout=_REQUEST_SECONDS)
         try:
@@ -49,6 +52,7 @@ class GroupReaders:
             if not self._has_failed:
                 _log.warning("cannot read who consumes topic %s in group %s: %s", self._topic, self._group, error)
             self._has_failed = True
+            self._client = None  # see LogEnds: after a restart of the broker a client may stay wrong for minutes
             return None
         self._has_failed = False
         read = {

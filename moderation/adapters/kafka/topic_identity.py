@@ -41,7 +41,8 @@ class TopicIdentity:
         patience_seconds: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = AdminClient(kafka.librdkafka({"log_level": 2}))
+        self._new_client = lambda: AdminClient(kafka.librdkafka({"log_level": 2}))
+        self._client = self._new_client()
         self._topic = topic
         self._topic_id = topic_id
         self._patience_seconds = patience_seconds
@@ -101,6 +102,9 @@ class TopicIdentity:
         try:
             return topic_uuid(str(futures[self._topic].result().topic_id))
         except KafkaException as error:
+            self._client = (
+                self._new_client()
+            )  # see LogEnds: after a restart of the broker one may stay wrong for minutes
             return error
 
     def _refused(self, cause: str) -> TopicRefused:

@@ -1,0 +1,76 @@
+"""What the worker asks the broker for is answered again after the broker was killed and restarted."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from local.stack import kafka
+from local.stack.environment import inherited_environment
+from local.stack.jars import provide
+from local.stack.layout import StackLayout
+from local.stack.ports import HOST, any_free_port
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import KafkaConnection
+from moderation.adapters.kafka.end_offsets import LogEnds
+from moderation.adapters.kafka.group_readers import GroupReaders
+from moderation.adapters.kafka.topic_identity import TopicIdentity
+from moderation.adapters.kafka.topics import COMMENTS, describe_topic_ids, ensure_topics, topic_uuid
+
+PARTITIONS = range(4)
+
+
+@contextmanager
+def running(layout: StackLayout, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            kafka.command(layout, provide(layout.jars)),
+            cwd=layout.kafka,
+            env=inherited_environment(),
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+@pytest.mark.budget(40)
+def test_ends_readers_and_the_id_are_known_again_after_a_kill_of_the_broker(tmp_path: Path) -> None:
+    """librdkafka keeps that partitions have no leader, so that a client which asked at the wrong moment stays wrong."""
+    layout = StackLayout(tmp_path)
+    layout.make_folders()
+    port, controller_port = any_free_port(), any_free_port()
+    kafka.prepare(layout, provide(layout.jars), port=port, controller_port=controller_port)
+    connection = KafkaConnection.plaintext(f"{HOST}:{port}")
+    answers = kafka.answers(connection)
+    ends, readers = LogEnds(connection, COMMENTS.name), GroupReaders(connection, COMMENTS.name, "group")
+
+    def are_known() -> bool:
+        return ends.ask(PARTITIONS) == dict.fromkeys(PARTITIONS, 1) and readers.unread() == frozenset(PARTITIONS)
+
+    with running(layout, tmp_path / "broker.log") as first:
+        wait_until(answers, seconds=60, description="the broker")
+        assert ensure_topics(connection, [COMMENTS])
+        producer = Producer(connection.librdkafka())
+        for partition in PARTITIONS:
+            producer.produce(COMMENTS.name, b"{}", partition=partition)
+        assert producer.flush(30) == 0
+        wait_until(are_known, seconds=60, description="the first answers")
+        topic_id = topic_uuid(describe_topic_ids(connection, [COMMENTS.name])[COMMENTS.name])
+        identity = TopicIdentity(connection, COMMENTS.name, topic_id)
+        identity.require()
+        first.kill()
+        first.wait(30)
+        assert ends.ask(PARTITIONS) is None
+        assert readers.unread() is None
+    with running(layout, tmp_path / "broker.log"):
+        wait_until(are_known, seconds=60, description="the same answers")
+        identity.require()
