@@ -41,8 +41,8 @@ class TopicIdentity:
         patience_seconds: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._new_client = lambda: AdminClient(kafka.librdkafka({"log_level": 2}))
-        self._client = self._new_client()
+        self._kafka = kafka
+        self._client = AdminClient(kafka.librdkafka({"log_level": 2}))
         self._topic = topic
         self._topic_id = topic_id
         self._patience_seconds = patience_seconds
