@@ -102,9 +102,8 @@ class TopicIdentity:
         try:
             return topic_uuid(str(futures[self._topic].result().topic_id))
         except KafkaException as error:
-            self._client = (
-                self._new_client()
-            )  # see LogEnds: after a restart of the broker one may stay wrong for minutes
+            # See LogEnds: after a restart of the broker a client may stay wrong for minutes.
+            self._client = AdminClient(self._kafka.librdkafka({"log_level": 2}))
             return error
 
     def _refused(self, cause: str) -> TopicRefused:
