@@ -40,6 +40,9 @@ def upgrade(system: System) -> dict[str, Any]:
         before = _use_former(system)
     finally:
         project.files, project.directory = present, CHECKOUT
+    project.up("postgres")
+    project.wait_healthy("postgres")
+    _create_logins(project)
     seconds = seconds_of(project.up)
     project.wait_healthy("worker", 1)
     workers = {each["Config"]["Image"] for each in project.containers("worker")}
@@ -61,6 +64,18 @@ def upgrade(system: System) -> dict[str, Any]:
     project.wait_healthy("worker", 1)
     system.require_once()
     return {**seen, "decisions": system.decisions(), "causes": report["causes"], "defects": report["defects"]}
+
+
+def _create_logins(project: Project) -> None:
+    """Run the statements that docs/deploy.md names, for groups and logins that the former release did not have."""
+    script = (CHECKOUT / "docker" / "postgres" / "databases.sh").read_text()
+    _, _, statements = script.partition("CREATE ROLE moderation_worker")
+    statements, _, _ = statements.partition("CREATE ROLE grafana")
+    statements = statements.replace("CREATE ROLE moderation_reader NOLOGIN;\n", "")
+    passwords = "".join(line + "\n" for line in script.splitlines() if line.startswith("\\getenv"))
+    given = f"{passwords}CREATE ROLE moderation_worker{statements}".encode()
+    options = ("-v", "ON_ERROR_STOP=1", "--username", "postgres")
+    project.compose("exec", "-T", "postgres", "psql", *options, given=given)
 
 
 def _use_former(system: System) -> dict[str, Any]:
