@@ -46,7 +46,7 @@ SELECT '{_TOPIC_ID}' AS topic_id, CAST(part AS INTEGER) AS part, pos, event_us, 
        event_us AS append_us, (hash(o) >> 1)::BIGINT AS record_hash, unhex(sha256(o::VARCHAR)) AS record_id, score,
        CAST({_VERDICTS.format(remove=2, review=1, allow=0)} AS INTEGER) AS verdict, '' AS reasons, is_late,
        FALSE AS is_replay, '1' AS model_version, 'policy' AS policy_version, '1' AS kernel_version,
-       FALSE AS is_quarantined, '' AS repairs, 2::INTEGER AS rules_version, FALSE AS is_other_model
+       FALSE AS is_quarantined, '' AS repairs, FALSE AS letter_holds, FALSE AS is_other_model
   FROM ({{source}})
 """  # noqa: S608 - our own numbers
 _LEDGER = f"""
