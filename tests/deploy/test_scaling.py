@@ -79,10 +79,10 @@ def test_statements_about_a_million_comments_a_second_are_true() -> None:
 def test_statements_about_the_limit_of_one_ledger_are_true() -> None:
     assert [size(rate, MEASURED, ASSUMED).servers for rate in (60_000, 62_000, 100_000)] == [1, 2, 2]
     assert size(100_000, MEASURED, replace(ASSUMED, ledger_days=4)).servers == 1
-    assert size(63_000, MEASURED, ASSUMED).snapshot_hours < ASSUMED.reconcile_hours
-    assert size(65_000, MEASURED, ASSUMED).snapshot_hours > ASSUMED.reconcile_hours
+    assert size(60_500, MEASURED, ASSUMED).snapshot_hours < ASSUMED.reconcile_hours
+    assert size(61_500, MEASURED, ASSUMED).snapshot_hours > ASSUMED.reconcile_hours
     page = PAGE.read_text()
-    assert page.index("about 60,000") < page.index("about 64,000"), "in the order in which growth meets them"
+    assert page.index("about 60,000") < page.index("about 61,000"), "in the order in which growth meets them"
 
 
 def test_the_smallest_rate_is_within_what_was_measured() -> None:
