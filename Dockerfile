@@ -197,6 +197,7 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=1m --start-interval=2s --
     CMD ["wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8333/healthz"]
 ENTRYPOINT ["/usr/bin/weed", "-logtostderr=true"]
 # Only S3 is reachable, because the other parts have no password. The first write of the only account, that of
-# AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, creates a bucket.
+# AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, creates a bucket. Each bucket reserves seven volumes at its first write; the
+# free disk space divided by volumeSizeLimitMB is the number of volumes. With 128 MB, 3 GB are enough for three buckets.
 CMD ["server", "-dir=/objects", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-s3.ip.bind=0.0.0.0", \
-     "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=0", "-master.volumeSizeLimitMB=1024"]
+     "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=0", "-master.volumeSizeLimitMB=128"]

@@ -43,16 +43,20 @@ class ObjectStore:
 
 
 @contextlib.contextmanager
-def object_store(folder: Path) -> Iterator[ObjectStore]:
+def object_store(folder: Path, *, free_megabytes: int | None = None) -> Iterator[ObjectStore]:
     """Run SeaweedFS without a bucket on free loopback ports until the block ends.
 
     Args:
         folder: empty folder for its data.
+        free_megabytes: volumes as on a disk with that much space, MB; the space of `folder`'s disk without it.
     """
     ports = choose_ports(dict.fromkeys((*_PORTS, *_MORE_PORTS), 0))
     store = ObjectStore(f"http://{HOST}:{ports['s3.port']}", "moderation", secrets.token_urlsafe(24))
     image = Files().stages["object-store"]
     options: list[str] = json.loads(image.last("CMD") or "")
+    if free_megabytes is not None:
+        limit = next(int(word.partition("=")[2]) for word in options if "volumeSizeLimitMB" in word)
+        options.append(f"-volume.max={max(1, free_megabytes // limit)}")
     changes = [f"-dir={folder}", f"-s3.ip.bind={HOST}", *(f"-{name}={port}" for name, port in ports.items())]
     log = folder.with_name(folder.name + ".log")
     with (
