@@ -104,6 +104,7 @@ def build_targets(
         _build(folders, image, source.checkout, ["--target", target, *dockerfile, *volumes, *_labels()])
         _load(folders, image)
         built.append(Built(image, _size(folders, image), round(time.monotonic() - begun, 1)))
+    docker(folders, "image", "prune", "--force")  # images that these replaced, some GB for each build
     return built
 
 
