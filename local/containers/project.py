@@ -24,6 +24,9 @@ PROFILES = ("batch", "monitoring", "traffic", "tools")
 _PORTS = ("MLFLOW_PORT", "AIRFLOW_PORT", "GRAFANA_PORT", "PROMETHEUS_PORT", "KAFKA_PORT")
 _OPTIONS = {"KAFKA_HEAP": "512m", "POSTGRES_SHARED_BUFFERS": "256MB", "MODERATION_WORKERS": "1", "SOURCE_RATE": "50"}
 
+_ERASE_LINE = "\x1b[2K"
+"""Compose writes it before each line, even without colours and without a terminal."""
+
 
 class Project:
     """One run of the compose file, with an ``.env`` of its own.
@@ -155,7 +158,8 @@ class Project:
 
     def log_of(self, service: str, lines: int = 200) -> str:
         """The last lines of the logs of a service's containers."""
-        return self.compose("logs", "--no-color", "--no-log-prefix", "--tail", str(lines), service)
+        printed = self.compose("logs", "--no-color", "--no-log-prefix", "--tail", str(lines), service)
+        return printed.replace(_ERASE_LINE, "")
 
     def restore_dump(self, dump: bytes) -> str:
         """Restore a dump of all databases; return what psql printed on its two streams."""

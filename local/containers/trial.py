@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from local.containers.checks.backup import backup_and_restore
@@ -117,5 +119,7 @@ class Trial:
             seen = check(self.system)
             passed = True
         except (ModerationError, AssertionError, OSError, ValueError, KeyError, IndexError) as raised:
-            seen = {"error": f"{type(raised).__name__}: {raised}"}
+            where = traceback.extract_tb(raised.__traceback__)[-1]
+            place = f"{Path(where.filename).name}:{where.lineno}"
+            seen = {"error": f"{type(raised).__name__}: {raised}", "raised_at": place}
         return Checked(check.__name__, passed, round(time.monotonic() - begun, 1), seen)

@@ -51,7 +51,7 @@ def upgrade(system: System) -> dict[str, Any]:
     require(decisions == before["decisions"], f"{before['decisions']} decisions before, {decisions} after")
     seen: dict[str, Any] = {"former": before, "seconds_to_upgrade": seconds}
     project.compose("run", "--rm", "--no-deps", "-T", "source", *_TRAFFIC, "--seed", "9", "--state", "after")
-    system.wait_for_decisions(100)
+    system.wait_for_decisions_in_all(decisions + 100)  # the workers decide while the source sends
     served = project.sql("SELECT DISTINCT model_version FROM speed.decisions")
     require(served == [[before["version"]]], f"versions {served} decided")
     project.moderation("archive")
