@@ -219,7 +219,7 @@ def test_reconcile_windows_stores_its_results_and_fails_on_a_defect_without_retr
     settings = stack_settings(layout, stack_with_airflow)
     rows = zip(*small_corpus, strict=True)
     labelled = [(Comment(f"c{n}", "x", text, n), bool(label)) for n, (text, label) in enumerate(rows)]
-    train_to_folder(labelled, tmp_path / "model", [parse_goal("review_share<=0.2")], settings, folds=3)
+    train_to_folder(labelled, tmp_path / "model", [parse_goal("review_share<=0.5")], settings, folds=3)
     register(tmp_path / "model", settings, "for a test")
     producer = Producer(producer_settings(stack_with_airflow.kafka, 30))
     for number in range(3):
