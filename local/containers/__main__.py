@@ -66,11 +66,12 @@ def try_out(folders: Folders, *, fast: bool, only: str = "", keep: bool = False,
     return failed
 
 
-def write_evidence(folders: Folders, *, fast: bool) -> None:
-    """Write ``docs/evidence/containers.json`` from the stored outcome."""
+def write_evidence(folders: Folders, *, fast: bool, only: str = "") -> None:
+    """Write ``docs/evidence/containers.json`` from the stored outcome; each check in it has the commit of its run."""
+    words = [f"ONLY={only}"] * bool(only) + ["FAST=1"] * fast
     evidence = {
         "commit": _commit(),
-        "command": "make containers-test EVIDENCE=1" + (" FAST=1" if fast else ""),
+        "command": " ".join(["make containers-test EVIDENCE=1", *words]),
         "machine": machine(),
         "figures": json.loads(folders.outcome.read_text()),
     }
@@ -119,7 +120,7 @@ def main() -> None:
                 build(folders, fast=options.fast, short=options.short)
             failed = try_out(folders, fast=options.fast, only=options.only, keep=options.keep, short=options.short)
             if options.evidence:
-                write_evidence(folders, fast=options.fast)
+                write_evidence(folders, fast=options.fast, only=options.only)
             sys.exit(1 if failed else 0)
     except ModerationError as error:
         sys.exit(str(error))

@@ -18,6 +18,7 @@ from local.containers.engine import inside
 from local.containers.folders import CHECKOUT, Folders
 from local.containers.processes import attempt, run
 from local.stack.wait import wait_until
+from moderation.errors import StackError
 
 NAME = "containers-test"
 PROFILES = ("batch", "monitoring", "traffic", "tools")
@@ -169,8 +170,15 @@ class Project:
         return (done.stdout + done.stderr).decode(errors="replace")
 
     def count(self, statement: str) -> int:
-        """Execute a statement that returns one number."""
-        return int(self.sql(statement)[0][0] or 0)
+        """Execute a statement that returns one number.
+
+        Raises:
+            StackError: psql printed none.
+        """
+        rows = self.sql(statement)
+        if not rows:
+            raise StackError(f"`{statement}`", "psql printed no row", "See the log of the service postgres.")
+        return int(rows[0][0] or 0)
 
 
 def seconds_of(action: Any) -> float:

@@ -114,4 +114,6 @@ def _refusal_of_postgres(project: Project, options: str, given: bytes) -> str:
     program = _CONNECT.format(options=options)
     done = attempt(project.command("exec", "-T", "worker", "python", "-P", "-c", program), given=given, seconds=60)
     require(done.returncode != 0, f"PostgreSQL accepted {options}")
-    return done.stderr.decode(errors="replace").strip().splitlines()[-1]
+    lines = (done.stdout + done.stderr).decode(errors="replace").strip().splitlines()
+    require(bool(lines), f"the worker's container printed nothing and ended with {done.returncode}, for {options}")
+    return lines[-1]

@@ -1,13 +1,15 @@
-"""Checks of containers have names of their own, and the former release gets its own images."""
+"""Checks of containers have names of their own and are in the evidence, and the former release gets its own images."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from local.containers import documented, stand_ins
 from local.containers.checks.upgrade import COMMIT, with_former_images
 from local.containers.images import TARGETS
 from local.containers.trial import CHECKS, SHORT, SHORT_STAND_INS, SHORT_TARGETS
+from local.docs.evidence import EVIDENCE
 from tests.deploy.files import Files
 from tests.deploy.image_checks import external_images
 
@@ -16,6 +18,11 @@ def test_checks_have_names_of_their_own_and_say_what_is_promised() -> None:
     names = [check.__name__ for check in (*CHECKS, *SHORT)]
     assert len(set(names)) == len({*CHECKS, *SHORT})
     assert all(check.__doc__ for check in (*CHECKS, *SHORT))
+
+
+def test_the_evidence_contains_every_check_and_each_passed() -> None:
+    checks = json.loads((EVIDENCE / "containers.json").read_text())["figures"]["checks"]
+    assert {name: check["passed"] for name, check in checks.items()} == {check.__name__: True for check in CHECKS}
 
 
 def test_a_check_or_a_test_runs_every_command_of_the_page_or_a_reason_says_why_none_does() -> None:
