@@ -153,7 +153,7 @@ SELECT COALESCE(r.topic_id, l.topic_id) AS topic_id, COALESCE(r.part, l.part) AS
 _READ_BY_OTHER_RULES = "(d.released OR (NOT d.failed AND u.letter_holds))"
 
 # The first cause that applies, in the order of ``Cause`` but for the first; each needs evidence other than the
-# difference itself.
+# difference itself. Rows that only one side has are among them though neither side counts them.
 _CAUSES = f"""
 SELECT u.*, CASE
        WHEN u.beyond_end THEN '{Cause.UNEXPLAINED}'
@@ -173,7 +173,7 @@ SELECT u.*, CASE
   FROM unequal u
   LEFT JOIN cuts k ON k.topic_id = u.topic_id AND k.part = u.part
   LEFT JOIN letters d ON d.topic_id = u.topic_id AND d.part = u.part AND d.pos = u.pos
- WHERE u.b = 1 OR u.l = 1
+ WHERE u.b = 1 OR u.l = 1 OR NOT u.in_lake OR NOT u.in_ledger
 """
 
 
@@ -213,12 +213,22 @@ def _field(flag: str, cause: Cause) -> str:
       FROM unequal WHERE {flag}"""
 
 
+# A late row or a copy that only the ledger has, or a copy that only the lake has: no pane counts it.
+_NOT_COUNTED = f"""
+    SELECT topic_id, part, pos, cause, COALESCE(b_community, l_community) AS community,
+           COALESCE(b_event_us - b_event_us % {PANE_US}, l_event_us - l_event_us % {PANE_US}) AS start_us,
+           COALESCE(b_model, l_model) AS model_version, COALESCE(b_policy, l_policy) AS policy_version,
+           {", ".join(f"0 AS {measure}" for measure in MEASURES)}, 1 AS is_named,
+           comment_id, COALESCE(b_event_us, l_event_us) AS event_us, b_score, b_verdict, l_score, l_verdict, l_fate
+      FROM causes WHERE b = 0 AND l = 0 AND cause IN ('{Cause.LOST}', '{Cause.PHANTOM}')"""
+
 # A row whose two sides are in different panes is one difference in each.
 _DIFFERENCES = f"""
 SELECT topic_id, part, pos, cause, community, start_us, model_version, policy_version, {_sums("{}")},
        {", ".join(f"MAX({name}) AS {name}" for name in _DETAILS)}
   FROM ({_side("b", "")}
      UNION ALL {_side("l", "-")}
+     UNION ALL {_NOT_COUNTED}
      UNION ALL {" UNION ALL ".join(_field(flag, cause) for flag, cause in _FIELDS.items())}) sides
  GROUP BY topic_id, part, pos, cause, community, start_us, model_version, policy_version
 HAVING {" OR ".join(f"SUM({measure}) <> 0" for measure in MEASURES)} OR MAX(is_named) = 1

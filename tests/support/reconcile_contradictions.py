@@ -1,4 +1,4 @@
-"""Faults by which the ledger contradicts itself or its own end."""
+"""Faults by which the ledger contradicts itself or its own end, and of rows that only one side has and none counts."""
 
 from __future__ import annotations
 
@@ -48,6 +48,38 @@ def beyond_end(tables: Tables, random: Random, avoid: set[Place]) -> Moved | Non
     moved.leave(made, 1)
     moved.differ(place, "unexplained", (made, -1))
     moved.fields.add((place, key_of(made), "unexplained"))
+    return moved
+
+
+def uncounted_phantom(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """The ledger has a row that the lake lacks and that it does not count."""
+    taken = tables.recomputed.keys() | tables.ledger.keys() | tables.letters.keys() | tables.lake_letters.keys() | avoid
+    free = [
+        place
+        for (topic_id, part), (archived, following) in tables.cuts.items()
+        for place in (Place(topic_id, part, pos) for pos in range(min(archived, following)))
+        if place not in taken
+    ]
+    if not free or not tables.ledger:
+        return None
+    place = random.choice(free)
+    like = random.choice(sorted(tables.ledger.values(), key=lambda row: (row.topic_id, row.part, row.pos)))
+    made = replace(like, topic_id=place.topic_id, part=place.part, pos=place.pos, fate=random.choice((LATE, DUPLICATE)))
+    moved = Moved(tables.copy(), touched={place})
+    moved.tables.ledger[place] = made
+    moved.fields.add((place, key_of(made), "phantom"))
+    return moved
+
+
+def lost_copy(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """The decision of a copy, which the ledger does not count, is missing."""
+    chosen = one(random, both(tables, avoid, lambda e: e.is_copy and not e.l and e.letter is None))
+    if chosen is None:
+        return None
+    place, worth, _ = chosen
+    moved = Moved(tables.copy(), touched={place})
+    del moved.tables.ledger[place]
+    moved.fields.add((place, key_of(worth), "lost"))
     return moved
 
 

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 
-from tests.support.reconcile_contradictions import beyond_end, decided_and_refused, swapped_fate
+from tests.support.reconcile_contradictions import (
+    beyond_end,
+    decided_and_refused,
+    lost_copy,
+    swapped_fate,
+    uncounted_phantom,
+)
 from tests.support.reconcile_field_faults import FIELD_FAULTS
 from tests.support.reconcile_moved import Fault, Moved, both, one
 from tests.support.reconcile_oracle import evidence_of
@@ -317,6 +323,8 @@ FAULTS: dict[str, Fault] = {
     "wrong fate": wrong_fate,
     "swapped fate": swapped_fate,
     "beyond the end": beyond_end,
+    "phantom that is not counted": uncounted_phantom,
+    "lost copy": lost_copy,
     "decided and refused": decided_and_refused,
     "only another kernel": _stamping("rescored", "kernel_version", told=True),
     "altered repairs": _stamping("unexplained", "repairs", told=False),

@@ -115,8 +115,8 @@ EVIDENCE: dict[str, Callable[[Evidence], bool]] = {
     "unarchived": lambda e: e.l and e.worth is None and e.pos >= e.archived,
     "unprocessed": lambda e: e.b and e.decided is None and e.pos >= e.next,
     "quarantined": lambda e: e.b and e.decided is None and e.worth is not None and e.worth.is_quarantined,
-    "lost": lambda e: e.b and e.decided is None and e.pos < e.next and e.letter is None,
-    "phantom": lambda e: e.l and e.worth is None and e.pos < e.archived,
+    "lost": lambda e: e.worth is not None and e.decided is None and e.pos < e.next and e.letter is None,
+    "phantom": lambda e: e.decided is not None and e.worth is None and e.pos < e.archived,
     "wrong_letter": _wrongly_refused,
     "recovered": lambda e: (
         e.worth is not None
@@ -146,7 +146,7 @@ class Expected:
 
     differences: dict[tuple[Place, Key], tuple[str, Sums]]
     fields: set[tuple[Place, Key, str]]
-    """Differences in what is not counted, in the pane of the ledger's row."""
+    """Differences in what is not counted, in the pane of the ledger's row, or of the lake's if it is the only one."""
     letters: set[tuple[Place, str]]
     """Differences between dead letters and lake."""
     panes: dict[Key, tuple[Sums, Sums, Sums, int]]
@@ -219,6 +219,9 @@ def expected_of(tables: Tables) -> Expected:
                 verdicts[e.worth.comment_id].append((e.worth.model_version, e.worth.verdict))
         if e.decided is not None:
             fields |= {(place, key_of(e.decided), cause) for cause in _fields_of(e)}
+        only = e.worth if e.decided is None else e.decided if e.worth is None else None
+        if only is not None and not e.b and not e.l and (cause := cause_of(e)) in ("lost", "phantom"):
+            fields.add((place, key_of(only), cause))
         if e.decided is not None and e.l:
             key = key_of(e.decided)
             by_ledger[key] = plus(by_ledger[key], sums_of(e.decided))
