@@ -19,7 +19,7 @@ class Assumptions:
     kafka_copies: float = _assumption(3, "copies of every partition")
     kafka_days: float = _assumption(7, "days that topics keep records")
     ledger_copies: float = _assumption(2, "copies of the ledger: a primary and a standby")
-    ledger_days: float = _assumption(7, "days of decisions that the ledger keeps; older partitions are dropped by hand")
+    ledger_days: float = _assumption(7, "days of decisions that the ledger keeps; `moderation retire` drops older ones")
     lake_months: float = _assumption(12, "months that the lake is kept")
     server_wal_mb_per_s: float = _assumption(100, "MB of write-ahead log that one PostgreSQL writes and ships a second")
     server_tb: float = _assumption(10, "TB of ledger on one PostgreSQL")

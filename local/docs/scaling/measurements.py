@@ -35,8 +35,10 @@ class Measurements:
         lake_bytes: of Parquet for a comment whose text repeats.
         value_bytes: of the same record uncompressed.
         archive_per_s: comments that one archiver archives a second.
-        reconcile: rows of a day and the seconds its reconciliation took, smallest first.
-        snapshot_per_s: rows exported from PostgreSQL a second, for the largest day.
+        reconcile: rows of a day and the seconds that its reconciliation by digests took, without scoring; smallest
+            first.
+        snapshot_per_s: rows a second of which PostgreSQL computes digests, for the largest day.
+        scored_per_s: comments of the lake scored again a second, by all cores of the machine.
         reconcile_bytes: peak memory of a reconciliation's processes.
         cores: of the machine.
     """
@@ -58,6 +60,7 @@ class Measurements:
     archive_per_s: float
     reconcile: tuple[tuple[int, float], ...]
     snapshot_per_s: float
+    scored_per_s: float
     reconcile_bytes: int
     cores: int
 
@@ -66,13 +69,13 @@ def read(folder: Path = EVIDENCE) -> Measurements:
     """Read the evidence.
 
     Args:
-        folder: with ``stream``, ``soak``, ``footprint``, ``archive`` and ``batch`` as JSON.
+        folder: with ``stream``, ``soak``, ``footprint``, ``archive``, ``batch`` and ``scored_day`` as JSON.
 
     Raises:
         OSError, KeyError: a file or a figure is missing.
     """
-    stream, soak, footprint, archive, batch = (
-        _figures(folder, name) for name in ("stream", "soak", "footprint", "archive", "batch")
+    stream, soak, footprint, archive, batch, scored_day = (
+        _figures(folder, name) for name in ("stream", "soak", "footprint", "archive", "batch", "scored_day")
     )
     weights = footprint["bytes_per_comment"]
     remembered = REMEMBERED_US // APART_US
@@ -92,8 +95,9 @@ def read(folder: Path = EVIDENCE) -> Measurements:
         lake_bytes=archive["bytes"] / archive["rows"],
         value_bytes=archive["value_bytes"] / archive["rows"],
         archive_per_s=archive["rows_per_s"],
-        reconcile=tuple(zip(batch["rows"], batch["reconcile_seconds"], strict=True)),
-        snapshot_per_s=batch["rows"][-1] / batch["step_seconds"][-1]["snapshot"],
+        reconcile=tuple(zip(batch["rows"], batch["digest_seconds"], strict=True)),
+        snapshot_per_s=batch["rows"][-1] / batch["digest_step_seconds"][-1]["snapshot"],
+        scored_per_s=scored_day["rescore_per_s"],
         reconcile_bytes=batch["peak_rss_bytes"],
         cores=_machine(folder, "batch")["cores"],
     )

@@ -36,10 +36,12 @@ class Sizes:
         archivers: processes.
         lake_tb_per_year: for texts that repeat, and for records that do not compress at all.
         day_rows: comments of a day.
-        snapshot_hours: time to export the day's rows from one PostgreSQL.
-        duckdb_hours: reconciliation of a day on the measured machine.
-        is_one_machine_enough: whether the day is within the assumed limits of one machine.
-        spark_cores: cores to finish within the assumed hours.
+        snapshot_hours: time in which one PostgreSQL computes the digests of the day's rows.
+        duckdb_hours: comparison of a day by digests on the measured machine, without scoring.
+        is_one_machine_enough: whether the comparison is within the assumed limits of one machine.
+        spark_cores: cores to compare within the assumed hours.
+        scoring_hours: scoring the day's comments again on the measured machine.
+        scoring_cores: cores of one machine to score them within the assumed hours.
     """
 
     per_s: float
@@ -62,6 +64,8 @@ class Sizes:
     duckdb_hours: float
     is_one_machine_enough: bool
     spark_cores: int
+    scoring_hours: float
+    scoring_cores: int
 
 
 def size(per_s: float, measured: Measurements, assumed: Assumptions) -> Sizes:
@@ -80,6 +84,7 @@ def size(per_s: float, measured: Measurements, assumed: Assumptions) -> Sizes:
     seconds = _reconcile_seconds(day_rows, measured)
     is_enough = day_rows <= assumed.reconcile_rows_millions * _MILLION and seconds <= assumed.reconcile_hours * 3_600
     spark = seconds * measured.cores * assumed.spark_factor / (assumed.reconcile_hours * 3_600)
+    scoring = day_rows / measured.scored_per_s
     year = day_rows * 365 / 1e12
     return Sizes(
         per_s=per_s,
@@ -102,6 +107,8 @@ def size(per_s: float, measured: Measurements, assumed: Assumptions) -> Sizes:
         duckdb_hours=seconds / 3_600,
         is_one_machine_enough=is_enough,
         spark_cores=0 if is_enough else math.ceil(spark),
+        scoring_hours=scoring / 3_600,
+        scoring_cores=math.ceil(scoring * measured.cores / (assumed.reconcile_hours * 3_600)),
     )
 
 
@@ -126,11 +133,12 @@ def costs(sizes: Sizes, measured: Measurements, assumed: Assumptions) -> dict[st
     ledger = _kept_gb(measured.ledger_bytes, assumed.ledger_days / _MONTH_DAYS, assumed.ledger_copies)
     lake = _kept_gb(measured.value_bytes, assumed.lake_months, 1)
     archiver_hours = _MILLION / measured.archive_per_s / 3_600
-    night = (
+    comparison = (
         sizes.duckdb_hours * measured.cores
         if sizes.is_one_machine_enough
         else sizes.spark_cores * assumed.reconcile_hours
     )
+    night = sizes.scoring_hours * measured.cores + comparison
     return {
         "workers": worker / per_hour,
         "brokers and PostgreSQL, CPU": servers / per_hour,
