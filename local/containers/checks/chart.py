@@ -38,7 +38,7 @@ def pods_of_the_chart(system: System) -> dict[str, Any]:
 def _run(system: System, objects: list[Object], assigned_user: int | None) -> dict[str, Any]:
     """Run the jobs in the order of their weights, then the worker until it has decided; return what was seen."""
     folders = system.folders
-    namespace = Namespace(_secrets(system), folders.work / "pods", assigned_user)
+    namespace = Namespace(secrets_of(system), folders.work / "pods", assigned_user)
     jobs = sorted(
         (each for each in objects if each["kind"] == "Job"),
         key=lambda each: int(each["metadata"]["annotations"]["helm.sh/hook-weight"]),
@@ -95,7 +95,7 @@ def values_of(system: System, platform: Object) -> Object:
     return {
         **platform,
         "kafka": {"bootstrap": "kafka:9092"},
-        "database": {"existingSecret": "moderation-database"},
+        "database": {"existingSecret": "moderation-database", "ownerSecret": "moderation-database-owner"},
         "certificate": {
             "verifyKeys": [system.project.value("MODERATION_VERIFY_KEYS")],
             "existingSecret": "moderation-certificate",
@@ -112,12 +112,15 @@ def _openshift() -> Object:
     return {"podSecurityContext": values["podSecurityContext"]}
 
 
-def _secrets(system: System) -> dict[str, dict[str, str]]:
-    """The Secrets that docs/kubernetes.md lists, with the values of ``.env``."""
+def secrets_of(system: System) -> dict[str, dict[str, str]]:
+    """Return the Secrets that docs/kubernetes.md lists, with the values of ``.env``."""
     value = system.project.value
-    database = f"postgresql://moderation:{value('POSTGRES_MODERATION_PASSWORD')}@postgres:5432/moderation"
+    server = "postgres:5432/moderation"
+    worker = f"postgresql://worker:{value('POSTGRES_WORKER_PASSWORD')}@{server}"
+    owner = f"postgresql://moderation:{value('POSTGRES_MODERATION_PASSWORD')}@{server}"
     return {
-        "moderation-database": {"url": database},
+        "moderation-database": {"url": worker},
+        "moderation-database-owner": {"url": owner},
         "moderation-certificate": {"signing-key": value("MODERATION_SIGNING_KEY")},
         "moderation-exploration": {"key": value("MODERATION_EXPLORATION_KEY")},
         "moderation-http": {"token": value("MODERATION_HTTP_TOKEN")},
