@@ -15,17 +15,19 @@ HERE = "documented_commands"
 """The check that runs a command as it stands in the page."""
 COVERED = {
     # A command, or with `*` the beginning of commands: the check that runs it, the tests that do, or why nothing does.
-    "IMAGE_REVISION=$(git rev-parse --short HEAD)*": "not run: see `docker compose build`",
+    "IMAGE_REVISION=$(git rev-parse --short HEAD)*": "not run: see the build below",
     "make env": "taken_port",  # the first to write .env, by the same program
-    "docker compose build*": "not run: BuildKit has no way to a package registry; buildah builds the same Dockerfile",
+    "docker compose --profile '*' build*": (
+        "not run: BuildKit has no way to a package registry; buildah builds the same Dockerfile"
+    ),
     "docker compose up --detach": "first_start",
     "docker compose run --rm --no-deps moderation generate --out history": "demonstration",
     "docker compose run --rm --no-deps moderation train history --out model*": "demonstration",
     "docker compose ps": HERE,
     "docker compose --profile traffic up --detach source": "two_workers",
-    "docker compose --profile batch --profile monitoring up --detach": "airflow",
+    "docker compose --profile batch --profile monitoring up --detach": "not run: Grafana's image has no stand-in",
     "docker compose --profile batch up --detach": "airflow",
-    "docker compose --profile monitoring up --detach": "two_workers",
+    "docker compose --profile monitoring up --detach": "not run: Grafana's image has no stand-in",
     "docker compose --profile … up --detach": "airflow",
     "docker compose --profile batch --profile monitoring up --detach --force-recreate": (
         "not run: no check has a new authority; tests/integration/test_compose_tls.py has one, without containers"

@@ -42,22 +42,25 @@ def quick_dockerfile(text: str) -> str:
 
 
 def make_environment(environments: Path, target: str, checkout: Path = CHECKOUT) -> Path:
-    """Make the environment of a target, as if it were at its place in the image; does nothing the second time.
+    """Make the environment of a target, as if it were at its place in the image, unless one of this lock is there.
 
     Args:
         environments: folder of the environments, one for each target.
         target: of the Dockerfile.
         checkout: with the lock of the target.
     """
-    folder = environments / target
-    if folder.exists():
+    folder, made_of = environments / target, environments / f"{target}.lock"
+    lock = (checkout / "docker" / f"requirements-{target}.lock").read_bytes()
+    if folder.exists() and made_of.exists() and made_of.read_bytes() == lock:
         return folder
+    shutil.rmtree(folder, ignore_errors=True)
     partial = folder.with_name(f"{target}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     options = ["--link-mode", "copy", "--compile-bytecode"]
     install_lock(target, partial, venv_options=["--seed"], options=options, checkout=checkout)
     _relocate(partial, Path(PLACES[target]))
     partial.rename(folder)
+    made_of.write_bytes(lock)
     return folder
 
 

@@ -52,12 +52,20 @@ def attempt(
     given: bytes | None = None,
     seconds: float | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a program; the caller judges its exit code. See :func:`run`."""
-    return subprocess.run(
-        list(map(str, command)),
-        env={**ENVIRONMENT, **(environment or {})},
-        input=given or b"",
-        capture_output=True,
-        timeout=seconds,
-        check=False,
-    )
+    """Run a program; the caller judges its exit code. See :func:`run`.
+
+    Raises:
+        StackError: it took longer than ``seconds``.
+    """
+    try:
+        return subprocess.run(
+            list(map(str, command)),
+            env={**ENVIRONMENT, **(environment or {})},
+            input=given or b"",
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        shown = " ".join(map(str, command))
+        raise StackError(f"`{shown}`", f"it did not end within {error.timeout} s") from error

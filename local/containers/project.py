@@ -23,7 +23,10 @@ from moderation.errors import StackError
 NAME = "containers-test"
 PROFILES = ("batch", "monitoring", "traffic", "tools")
 _PORTS = ("MLFLOW_PORT", "AIRFLOW_PORT", "GRAFANA_PORT", "PROMETHEUS_PORT", "KAFKA_PORT")
-_OPTIONS = {"KAFKA_HEAP": "512m", "POSTGRES_SHARED_BUFFERS": "256MB", "MODERATION_WORKERS": "1", "SOURCE_RATE": "50"}
+_OPTIONS = {
+    **{"KAFKA_HEAP": "512m", "POSTGRES_SHARED_BUFFERS": "256MB", "MODERATION_WORKERS": "1", "SOURCE_RATE": "50"},
+    "SOURCE_FIRST_DAY": "2026-01-10",  # after the days of docker/demo.py, so that its comments are not late
+}
 
 _ERASE_LINE = "\x1b[2K"
 """Compose writes it before each line, even without colours and without a terminal."""

@@ -14,7 +14,7 @@ _SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|_KEY(?!STORE)|CONN\b|_URI|DATABASE_
 _OF_COMPOSE = frozenset({"COMPOSE_FILE"})
 """Variables of Compose itself, which no compose file names."""
 _PASSED = re.compile(r"\$\$\{?\w*(PASSWORD|SECRET|TOKEN|KEY|URI|URL)")
-_VARIABLE = re.compile(r"\$\{(\w+)(:?[-?])?([^}]*)\}")
+_VARIABLE = re.compile(r"\$\{(\w+)(:?[-?+])?([^}]*)\}")
 
 
 def not_hardened(files: Files) -> list[str]:
@@ -117,7 +117,7 @@ def wrong_variables(files: Files) -> list[str]:
     required: dict[str, set[str]] = {}
     for name, operator, rest in variables(files):
         required.setdefault(name, set()).add(rest if operator == ":-" else "")
-        if operator not in (":-", ":?"):
+        if operator not in (":-", ":?", ":+"):
             complaints.append(f"{name}: it is neither required nor has it a default")
     for name, defaults in required.items():
         if len(defaults) > 1:

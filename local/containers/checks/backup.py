@@ -40,12 +40,13 @@ def backup_and_restore(system: System) -> dict[str, Any]:
     seen["lake"] = project.moderation("accept-gap", "--lake", "--yes", "--reason", "restored from a backup").strip()
     project.compose("start", "worker")
     project.wait_healthy("worker", len(project.containers("worker")))
+    counted = system.counted()
     project.up("source", profiles=["traffic"])
     seen["seconds_until_new_decisions"] = round(system.wait_for_decisions(50), 1)
     project.compose("stop", "source")
     project.moderation("archive")
     project.moderation("lake", "verify")
-    system.require_once()
+    system.require_once(counted)
     return seen
 
 

@@ -112,8 +112,10 @@ def _make_keys(system: System) -> None:
 
 def _decide_file(system: System) -> int:
     """Send the comments of a file in ``data/``; return how many were decided."""
-    path = Path(system.project.value("MODERATION_DATA_FOLDER")) / "export.csv"
-    begun = datetime.now(UTC) - timedelta(minutes=1)
+    project = system.project
+    path = Path(project.value("MODERATION_DATA_FOLDER")) / "export.csv"
+    # Times of today would make all later comments of the source late.
+    begun = datetime.fromisoformat(project.value("SOURCE_FIRST_DAY")).replace(tzinfo=UTC)
     rows = [
         f"file-{number},science,A study of number {number}.,{(begun + timedelta(seconds=number)).isoformat()}"
         for number in range(_COMMENTS)
@@ -123,4 +125,4 @@ def _decide_file(system: System) -> int:
     _run(system, "docker compose run --rm --no-deps source --csv")
     statement = "SELECT count(*) FROM speed.decisions WHERE comment_id LIKE 'file-%'"
     system.wait_for_count(statement, _COMMENTS)
-    return system.project.count(statement)
+    return project.count(statement)

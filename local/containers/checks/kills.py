@@ -20,10 +20,11 @@ def killed_worker(system: System) -> dict[str, Any]:
     project = system.project
     project.up("source", profiles=["traffic"])
     system.wait_for_decisions(100)
+    counted = system.counted()
     seconds = kill(system, ["worker"])
     _wait_for_workers(system)
     system.wait_for_decisions(200)
-    system.require_once()
+    system.require_once(counted)
     return {"seconds_until_healthy": round(seconds, 1), "decisions": system.decisions()}
 
 
@@ -32,6 +33,7 @@ def killed_servers(system: System) -> dict[str, Any]:
     project = system.project
     project.up("source", profiles=["traffic"])
     system.wait_for_decisions(100)
+    counted = system.counted()
     seen: dict[str, Any] = {}
     for services in (*((name,) for name in (*_SERVERS, *_NO_HEALTH_CHECK)), SERVICES):
         seconds = kill(system, services)
@@ -40,7 +42,7 @@ def killed_servers(system: System) -> dict[str, Any]:
         seen[key] = {"seconds_until_healthy": round(seconds, 1), "seconds_until_decisions": round(decisions, 1)}
     _wait_for_workers(system)
     run_dag(healthy_airflow(system), "archive_topics")
-    system.require_once()
+    system.require_once(counted)
     return {**seen, "decisions": system.decisions()}
 
 

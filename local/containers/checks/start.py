@@ -59,9 +59,16 @@ def published_ports(system: System) -> dict[str, Any]:
 
 
 def jobs_without_no_deps(system: System) -> dict[str, Any]:
-    """``--no-deps`` runs a command without the jobs."""
+    """``docker compose run`` runs the jobs first; with ``--no-deps`` it does not."""
     project = system.project
-    return {
-        "seconds_with_jobs": seconds_of(lambda: project.compose("run", "--rm", "-T", "moderation", "--version")),
-        "seconds": seconds_of(lambda: project.moderation("--version")),
-    }
+
+    def starts() -> dict[str, str]:
+        return {name: project.containers(name)[0]["State"]["StartedAt"] for name in JOBS}
+
+    before = starts()
+    seconds_with_jobs = seconds_of(lambda: project.compose("run", "--rm", "-T", "moderation", "--version"))
+    after = starts()
+    require("topics" in {name for name in JOBS if after[name] != before[name]}, "`run` ran no jobs")
+    seconds = seconds_of(lambda: project.moderation("--version"))
+    require(starts() == after, "`run --no-deps` ran jobs")
+    return {"seconds_with_jobs": seconds_with_jobs, "seconds": seconds}

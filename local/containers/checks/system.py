@@ -66,6 +66,10 @@ class System:
         """Return the number of decisions."""
         return self.project.count(DECISIONS)
 
+    def counted(self) -> int:
+        """Return the number of decisions that panes count."""
+        return self.project.count(f"{DECISIONS} WHERE fate = 'counted'")
+
     def wait_for_decisions(self, more: int, seconds: float = 240) -> float:
         """Wait until there are so many decisions more than now; return the seconds."""
         before = self.decisions()
@@ -89,12 +93,16 @@ class System:
             interval_seconds=1.0,
         )
 
-    def require_once(self) -> None:
+    def require_once(self, counted_before: int = -1) -> None:
         """Check G1 and G2 in one snapshot: positions and panes are the sums of the ledger.
 
+        Args:
+            counted_before: :meth:`counted` before what may have broken it; panes must have counted more since.
+
         Raises:
-            StackError: a partition or its panes differ.
+            StackError: a partition or its panes differ, or panes counted nothing meanwhile.
         """
+        require(self.counted() > counted_before, f"panes count {counted_before} comments as before")
         wrong = self.project.sql(_NOT_ONCE)
         require(wrong == [["0", "0"]], f"partitions and panes that differ from the ledger: {wrong}")
 

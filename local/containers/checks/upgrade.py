@@ -25,6 +25,8 @@ _OLD_KEY = "MODERATION_CERTIFICATE_KEY"
 _DIRECT = "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"
 """Without it the former release's workers would fetch models from the object store, which they cannot reach."""
 _HISTORY = ("--days", "2", "--comments-per-day", "300")
+_DAY_AFTER = "2026-01-03"
+"""First day of the comments of the present release, after those of the former one."""
 _TRAFFIC = ("--generate", "--days", "2", "--comments-per-day", "400", "--fast")
 
 
@@ -50,20 +52,26 @@ def upgrade(system: System) -> dict[str, Any]:
     decisions = system.decisions()
     require(decisions == before["decisions"], f"{before['decisions']} decisions before, {decisions} after")
     seen: dict[str, Any] = {"former": before, "seconds_to_upgrade": seconds}
-    project.compose("run", "--rm", "--no-deps", "-T", "source", *_TRAFFIC, "--seed", "9", "--state", "after")
+    counted = system.counted()
+    later = ("--shift-to", _DAY_AFTER, "--shift-anchor", "first")
+    project.compose("run", "--rm", "--no-deps", "-T", "source", *_TRAFFIC, "--seed", "9", "--state", "after", *later)
     system.wait_for_decisions_in_all(decisions + 100)  # the workers decide while the source sends
     served = project.sql("SELECT DISTINCT model_version FROM speed.decisions")
     require(served == [[before["version"]]], f"versions {served} decided")
     project.moderation("archive")
     wait_until(system.nothing_waits, seconds=120, description="a worker without lag", interval_seconds=2.0)
-    report = json.loads(project.moderation("reconcile", "--date", "2026-01-01", "--json"))
-    require(not any(report["defects"].values()), f"defects {report['defects']}")
+    reports = {}
+    for day in ("2026-01-01", _DAY_AFTER):
+        reports[day] = json.loads(project.moderation("reconcile", "--date", day, "--json"))
+        require(not any(reports[day]["defects"].values()), f"defects of {day}: {reports[day]['defects']}")
+        require(reports[day]["speed_comments"] > 0, f"panes of {day} count nothing")
     project.moderation("lake", "verify")
     project.write_env(**{_OLD_KEY: ""})
     project.up()
     project.wait_healthy("worker", 1)
-    system.require_once()
-    return {**seen, "decisions": system.decisions(), "causes": report["causes"], "defects": report["defects"]}
+    system.require_once(counted)
+    results = {day: {name: report[name] for name in ("causes", "defects")} for day, report in reports.items()}
+    return {**seen, "decisions": system.decisions(), "reconciled": results}
 
 
 def _create_logins(project: Project) -> None:
@@ -102,20 +110,20 @@ def _use_former(system: System) -> dict[str, Any]:
 
 def _build_former(folders: Folders) -> None:
     """Build the former release's images from the repository's history; uv installs their locks."""
-    checkout = folders.former / "checkout"
+    checkout = folders.former / COMMIT / "checkout"
     if not checkout.exists():
         archive = subprocess.run(["git", "archive", COMMIT], cwd=CHECKOUT, capture_output=True, check=False)  # noqa: S607
         if archive.returncode:
             raise StackError(f"commit {COMMIT}", "the repository's history does not contain it", "Fetch the history.")
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
             files.extractall(checkout, filter="data")
-    source = Source(checkout, folders.former / "environments", COMMIT)
+    source = Source(checkout, folders.former / COMMIT / "environments", COMMIT)
     build_targets(folders, lambda line: None, fast=True, targets=_TARGETS, source=source)
 
 
 def _former_compose_file(folders: Folders, project: Project) -> Path:
     """Write the former compose file with all variables resolved: its images, free ports, and models by the server."""
-    checkout = folders.former / "checkout"
+    checkout = folders.former / COMMIT / "checkout"
     project.files, project.directory = [checkout / "docker-compose.yaml"], checkout
     resolved = json.loads(project.compose("--profile", "*", "config", "--format", "json"))
     project.directory = CHECKOUT

@@ -69,8 +69,9 @@ def parked_worker(system: System) -> dict[str, Any]:
 
 
 def stop_under_load(system: System) -> dict[str, Any]:
-    """Every service ends by itself within its grace, while records arrive."""
+    """Every service ends by itself within its grace, while the source sends; the workers end first."""
     project = system.project
+    counted = system.counted()
     project.up("source", profiles=["traffic"])
     system.wait_for_decisions(100)
     seen = {}
@@ -82,5 +83,5 @@ def stop_under_load(system: System) -> dict[str, Any]:
     project.compose("stop", "source")
     project.up(profiles=["batch"])
     project.wait_healthy("worker", 2)
-    system.require_once()
+    system.require_once(counted)
     return seen
