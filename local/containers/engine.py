@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -107,6 +108,7 @@ def start(folders: Folders) -> None:
             stderr=log,
             start_new_session=True,
         )
+    threading.Thread(target=process.wait, daemon=True).start()  # so that it is no zombie after its end
     folders.state.write_text(json.dumps({"process": process.pid, "network": before.as_json()}))
     wait_until(
         lambda: process.poll() is not None or _responds(folders),
