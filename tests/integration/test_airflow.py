@@ -217,6 +217,7 @@ def test_reconcile_windows_stores_its_results_and_fails_on_a_defect_without_retr
     tmp_path: Path,
 ) -> None:
     settings = stack_settings(layout, stack_with_airflow)
+    migrate_database(stack_with_airflow.database_url())
     rows = zip(*small_corpus, strict=True)
     labelled = [(Comment(f"c{n}", "x", text, n), bool(label)) for n, (text, label) in enumerate(rows)]
     train_to_folder(labelled, tmp_path / "model", [parse_goal("review_share<=0.5")], settings, folds=3)
@@ -234,9 +235,10 @@ def test_reconcile_windows_stores_its_results_and_fails_on_a_defect_without_retr
 
     with psycopg.connect(stack_with_airflow.database_url()) as connection:
         connection.execute(
-            "insert into speed.source_offsets (topic_id, partition, topic, first, next, published_next) "
-            "select topic_id, partition, topic, 0, max(next_offset), 0 from batch.files where topic = 'comments' "
-            "group by topic_id, partition, topic"
+            "insert into speed.source_offsets "
+            "(topic_id, partition, topic, first, next, published_next, read_to_end_us) "
+            "select topic_id, partition, topic, 0, next_offset, 0, read_to_end_us from batch.archive_reads "
+            "where topic = 'comments'"
         )
     run = api.trigger("reconcile_windows", {"day": "2023-11-15"})
     assert api.wait_for_end("reconcile_windows", run, seconds=900) == "failed"
