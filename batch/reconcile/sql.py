@@ -204,23 +204,25 @@ _FIELDS = {
 }
 
 
-def _field(flag: str, cause: Cause) -> str:
+def _named(cause: Cause, side: str, source: str) -> str:
+    """Return rows that have a cause and no amount, in the pane of one side."""
     return f"""
-    SELECT topic_id, part, pos, '{cause}' AS cause, l_community AS community,
-           l_event_us - l_event_us % {PANE_US} AS start_us, l_model AS model_version, l_policy AS policy_version,
-           {", ".join(f"0 AS {measure}" for measure in MEASURES)}, 1 AS is_named,
+    SELECT topic_id, part, pos, '{cause}' AS cause, {side}_community AS community,
+           {side}_event_us - {side}_event_us % {PANE_US} AS start_us, {side}_model AS model_version,
+           {side}_policy AS policy_version, {", ".join(f"0 AS {measure}" for measure in MEASURES)}, 1 AS is_named,
            comment_id, COALESCE(b_event_us, l_event_us) AS event_us, b_score, b_verdict, l_score, l_verdict, l_fate
-      FROM unequal WHERE {flag}"""
+      FROM {source}"""
 
 
-# A late row or a copy that only the ledger has, or a copy that only the lake has: no pane counts it.
-_NOT_COUNTED = f"""
-    SELECT topic_id, part, pos, cause, COALESCE(b_community, l_community) AS community,
-           COALESCE(b_event_us - b_event_us % {PANE_US}, l_event_us - l_event_us % {PANE_US}) AS start_us,
-           COALESCE(b_model, l_model) AS model_version, COALESCE(b_policy, l_policy) AS policy_version,
-           {", ".join(f"0 AS {measure}" for measure in MEASURES)}, 1 AS is_named,
-           comment_id, COALESCE(b_event_us, l_event_us) AS event_us, b_score, b_verdict, l_score, l_verdict, l_fate
-      FROM causes WHERE b = 0 AND l = 0 AND cause IN ('{Cause.LOST}', '{Cause.PHANTOM}')"""
+# A copy that only the lake has, or a late row or a copy that only the ledger has: no pane counts it.
+_NOT_COUNTED = {"b": Cause.LOST, "l": Cause.PHANTOM}
+_NAMED = [
+    *(_named(cause, "l", f"unequal WHERE {flag}") for flag, cause in _FIELDS.items()),
+    *(
+        _named(cause, side, f"causes WHERE b = 0 AND l = 0 AND cause = '{cause}'")
+        for side, cause in _NOT_COUNTED.items()
+    ),
+]
 
 # A row whose two sides are in different panes is one difference in each.
 _DIFFERENCES = f"""
@@ -228,8 +230,7 @@ SELECT topic_id, part, pos, cause, community, start_us, model_version, policy_ve
        {", ".join(f"MAX({name}) AS {name}" for name in _DETAILS)}
   FROM ({_side("b", "")}
      UNION ALL {_side("l", "-")}
-     UNION ALL {_NOT_COUNTED}
-     UNION ALL {" UNION ALL ".join(_field(flag, cause) for flag, cause in _FIELDS.items())}) sides
+     UNION ALL {" UNION ALL ".join(_NAMED)}) sides
  GROUP BY topic_id, part, pos, cause, community, start_us, model_version, policy_version
 HAVING {" OR ".join(f"SUM({measure}) <> 0" for measure in MEASURES)} OR MAX(is_named) = 1
 """
