@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from tests.support.reconcile_moved import Moved, both, one
+from tests.support.reconcile_moved import Moved, both, one, row_that_the_lake_lacks
 from tests.support.reconcile_oracle import evidence_of
-from tests.support.reconcile_tables import COUNTED, DUPLICATE, LATE, LakeLetter, Letter, Place, Tables, key_of
+from tests.support.reconcile_tables import COUNTED, DUPLICATE, LATE, LakeLetter, Letter, Place, Tables, key_of, place_of
 
 
 def swapped_fate(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
@@ -53,18 +53,10 @@ def beyond_end(tables: Tables, random: Random, avoid: set[Place]) -> Moved | Non
 
 def uncounted_phantom(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
     """The ledger has a row that the lake lacks and that it does not count."""
-    taken = tables.recomputed.keys() | tables.ledger.keys() | tables.letters.keys() | tables.lake_letters.keys() | avoid
-    free = [
-        place
-        for (topic_id, part), (archived, following) in tables.cuts.items()
-        for place in (Place(topic_id, part, pos) for pos in range(min(archived, following)))
-        if place not in taken
-    ]
-    if not free or not tables.ledger:
+    made = row_that_the_lake_lacks(tables, random, avoid, fate=random.choice((LATE, DUPLICATE)))
+    if made is None:
         return None
-    place = random.choice(free)
-    like = random.choice(sorted(tables.ledger.values(), key=lambda row: (row.topic_id, row.part, row.pos)))
-    made = replace(like, topic_id=place.topic_id, part=place.part, pos=place.pos, fate=random.choice((LATE, DUPLICATE)))
+    place = place_of(made)
     moved = Moved(tables.copy(), touched={place})
     moved.tables.ledger[place] = made
     moved.fields.add((place, key_of(made), "phantom"))

@@ -15,7 +15,7 @@ from tests.support.reconcile_contradictions import (
     uncounted_phantom,
 )
 from tests.support.reconcile_field_faults import FIELD_FAULTS
-from tests.support.reconcile_moved import Fault, Moved, both, one
+from tests.support.reconcile_moved import Fault, Moved, both, one, row_that_the_lake_lacks
 from tests.support.reconcile_oracle import evidence_of
 from tests.support.reconcile_scenario import DAY_US
 from tests.support.reconcile_tables import (
@@ -30,6 +30,7 @@ from tests.support.reconcile_tables import (
     Place,
     Tables,
     key_of,
+    place_of,
     plus,
     sums_of,
 )
@@ -210,18 +211,10 @@ def wrong_fate(tables: Tables, random: Random, avoid: set[Place]) -> Moved | Non
 
 def phantom(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
     """The ledger has a row that the lake lacks; its pane counts it or not."""
-    taken = tables.recomputed.keys() | tables.ledger.keys() | tables.letters.keys() | avoid
-    free = [
-        place
-        for (topic_id, part), (archived, following) in tables.cuts.items()
-        for place in (Place(topic_id, part, pos) for pos in range(min(archived, following)))
-        if place not in taken
-    ]
-    if not free or not tables.ledger:
+    made = row_that_the_lake_lacks(tables, random, avoid, fate=COUNTED)
+    if made is None:
         return None
-    place = random.choice(free)
-    like = random.choice(sorted(tables.ledger.values(), key=lambda row: (row.topic_id, row.part, row.pos)))
-    made = replace(like, topic_id=place.topic_id, part=place.part, pos=place.pos, fate=COUNTED)
+    place = place_of(made)
     moved = Moved(tables.copy())
     moved.tables.ledger[place] = made
     moved.recount(made, 1) if random.random() < 0.5 else moved.leave(made, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from tests.support.reconcile_oracle import Evidence, evidence_of
@@ -83,3 +83,19 @@ def both(tables: Tables, avoid: set[Place], wanted: Callable[[Evidence], bool] =
 def one(random: Random, found: Iterable[Both]) -> Both | None:
     choice = list(found)
     return random.choice(choice) if choice else None
+
+
+def row_that_the_lake_lacks(tables: Tables, random: Random, avoid: set[Place], *, fate: int) -> Decided | None:
+    """Return a row at a place below both ends that lake, ledger and dead letters leave free; None without one."""
+    taken = tables.recomputed.keys() | tables.ledger.keys() | tables.letters.keys() | tables.lake_letters.keys() | avoid
+    free = [
+        place
+        for (topic_id, part), (archived, following) in tables.cuts.items()
+        for place in (Place(topic_id, part, pos) for pos in range(min(archived, following)))
+        if place not in taken
+    ]
+    if not free or not tables.ledger:
+        return None
+    place = random.choice(free)
+    like = random.choice(sorted(tables.ledger.values(), key=lambda row: (row.topic_id, row.part, row.pos)))
+    return replace(like, topic_id=place.topic_id, part=place.part, pos=place.pos, fate=fate)
