@@ -26,6 +26,7 @@ class ReconcileTotals:
     Attributes:
         days: number of days.
         final: number of days in state ``final``.
+        waits_for: what keeps the other days provisional: readers that have not read a partition to its end, each once.
         batch_comments, speed_comments: in the panes of these days.
         causes: rows by cause.
         defects: rows of all causes that are defects, ``residual`` panes, and ``not_recomputed`` records.
@@ -35,6 +36,7 @@ class ReconcileTotals:
 
     days: int = 0
     final: int = 0
+    waits_for: list[str] = field(default_factory=list)
     batch_comments: int = 0
     speed_comments: int = 0
     causes: dict[str, int] = field(default_factory=dict)
@@ -57,6 +59,7 @@ def total_of(reports: Sequence[dict[str, Any]]) -> ReconcileTotals:
     return ReconcileTotals(
         days=len(reports),
         final=sum(report["state"] == "final" for report in reports),
+        waits_for=list(dict.fromkeys(reason for report in reports for reason in report["waits_for"])),
         batch_comments=sum(report["batch_comments"] for report in reports),
         speed_comments=sum(report["speed_comments"] for report in reports),
         causes=causes,

@@ -66,13 +66,13 @@ def test_minutes_of_every_fault_leave_nothing_lost_doubled_or_miscounted(
     assert figures["faults"]["alias_move"] >= alias_moves(minutes)
     reconciled = figures["reconciled"]
     assert {"lost", "unexplained", "phantom", "residual", "not_recomputed"} <= reconciled["defects"].keys()
-    assert not any(reconciled["defects"].values())
-    assert reconciled["days"] == reconciled["final"] > 0
+    assert not any(reconciled["defects"].values()), reconciled
+    assert reconciled["days"] == reconciled["final"] > 0, reconciled
     assert reconciled["with_spark"] == (reconciled["days"] if "--spark" in options else 0)
     assert reconciled["engines_differ"] == 0
     # Despite all faults, batch and speed differ only by comments that were sent late.
-    assert {cause for cause, rows in reconciled["causes"].items() if rows} == {"late"}
-    assert reconciled["batch_comments"] - reconciled["speed_comments"] == reconciled["causes"]["late"]
+    assert {cause for cause, rows in reconciled["causes"].items() if rows} == {"late"}, reconciled
+    assert reconciled["batch_comments"] - reconciled["speed_comments"] == reconciled["causes"]["late"], reconciled
     assert not (tmp_path / "stack").exists()
 
 
