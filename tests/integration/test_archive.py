@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from confluent_kafka import KafkaException
 
 from batch.archive.partition import ArchivePoint
 from batch.archive.report import PartitionOutcome
@@ -334,6 +335,9 @@ def test_files_of_a_day_and_of_a_range_are_handed_out_checked(lake: LakeUnderTes
 def test_missing_files_and_topics_are_refused_with_a_message(lake: LakeUnderTest) -> None:
     with pytest.raises(ConfigurationError, match="topic nosuch: it is not archived"):
         archive_topics(lake.settings, topics=["nosuch"])
-    lake.delete_topic()
+    with open_topic(kafka_of(lake.settings), lake.topic) as log:
+        lake.delete_topic()
+        with pytest.raises(KafkaException, match="Unknown topic"):
+            log.ranges()
     with pytest.raises(ConfigurationError, match=f"topic {lake.topic}: it does not exist"):
         archive_topics(lake.settings)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from aiokafka.errors import KafkaError as AiokafkaError
@@ -31,6 +31,7 @@ from moderation.adapters.kafka.topics import (
 from moderation.contracts import Hole, HoleKind, clipped, without_compaction
 from moderation.errors import TopicRefused
 
+T = TypeVar("T")
 _REQUEST_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 # Errors during a leader election, which ends soon.
@@ -92,9 +93,12 @@ class TopicReader:
         self._consumer.close()
 
     def ranges(self) -> dict[int, tuple[int, int]]:
-        """First offset and last stable offset of each partition, half-open."""
-        partitions = self._consumer.list_topics(self.topic, timeout=_REQUEST_SECONDS).topics[self.topic].partitions
-        return {partition: self.range_of(partition) for partition in sorted(partitions)}
+        """First offset and last stable offset of each partition, half-open.
+
+        Raises:
+            KafkaException: the topic was deleted, or the brokers do not answer or refuse.
+        """
+        return {partition: self.range_of(partition) for partition in self._partitions()}
 
     def written_ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """The log ends of partitions; unlike last stable offsets, they include open transactions."""
@@ -136,8 +140,7 @@ class TopicReader:
 
     def value_and_time_at(self, partition: int, offset: int) -> tuple[bytes, int] | None:
         """Value and append time (microseconds) of one record; None if the topic no longer has it."""
-        description = self._consumer.list_topics(self.topic, timeout=_REQUEST_SECONDS).topics[self.topic]
-        if partition not in description.partitions:
+        if partition not in self._partitions():
             return None
         first, end = self.range_of(partition)
         if not first <= offset < end:
@@ -195,18 +198,32 @@ class TopicReader:
 
     def range_of(self, partition: int) -> tuple[int, int]:
         """First offset and last stable offset of a partition, half-open."""
+        asked = TopicPartition(self.topic, partition)
+        first, end = self._answer_of(lambda: self._consumer.get_watermark_offsets(asked, timeout=_REQUEST_SECONDS))
+        return first, end
+
+    def _partitions(self) -> list[int]:
+        """Return the numbers of the partitions, in order. An error of the topic does not mean that it has none."""
+
+        def ask() -> list[int]:
+            description = self._consumer.list_topics(self.topic, timeout=_REQUEST_SECONDS).topics[self.topic]
+            if description.error is not None:
+                raise KafkaException(description.error)
+            return sorted(description.partitions)
+
+        return self._answer_of(ask)
+
+    @staticmethod
+    def _answer_of(ask: Callable[[], T]) -> T:
+        """Return the answer of the brokers, once no leader is elected any more."""
         deadline = time.monotonic() + _REQUEST_SECONDS
         while True:
             try:
-                first, end = self._consumer.get_watermark_offsets(
-                    TopicPartition(self.topic, partition), timeout=_REQUEST_SECONDS
-                )
+                return ask()
             except KafkaException as error:
                 if error.args[0].code() not in _MOVING or time.monotonic() > deadline:
                     raise
                 time.sleep(_POLL_SECONDS)
-            else:
-                return first, end
 
 
 @contextmanager
