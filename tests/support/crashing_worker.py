@@ -3,11 +3,13 @@
 With ``copy:WORD`` it crashes when a text is encoded for COPY; with ``topics:WORD`` when a decision whose comment id
 has the word is encoded for the topics. ``… crashing_worker probe WORD`` is the child process of the probe; it crashes
 in the same way.
+
+The thread raises the signal itself: a signal to the process may reach another thread later, and until then this one
+stores its batch.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -34,7 +36,7 @@ def _end_in_copy(word: str) -> None:
 
     def crashing(value: str) -> str:
         if word in value:
-            os.kill(os.getpid(), signal.SIGSEGV)
+            signal.raise_signal(signal.SIGSEGV)
         return text(value)
 
     copy_format.text = crashing
@@ -45,7 +47,7 @@ def _end_in_topics(word: str) -> None:
 
     def crashing(topic: str, topic_id: str, row: DecisionRow, versions: Versions) -> Encoded:
         if word in row.comment_id:
-            os.kill(os.getpid(), signal.SIGSEGV)
+            signal.raise_signal(signal.SIGSEGV)
         return encode(topic, topic_id, row, versions)
 
     publisher.encode_decision = crashing
@@ -60,7 +62,7 @@ def _end_in_kernel(word: str) -> None:
             if word in text:
                 while "hang" in text:
                     pass
-                os.kill(os.getpid(), signal.SIGSEGV)
+                signal.raise_signal(signal.SIGSEGV)
         return score_many(self, texts)
 
     Kernel.score_many = crashing  # type: ignore[method-assign]
