@@ -27,6 +27,14 @@ PARTITIONS = range(4)
 NEW_CLIENTS = 150
 
 
+def prepared(folder: Path, further: dict[str, str]) -> tuple[StackLayout, KafkaConnection]:
+    layout = StackLayout(folder)
+    layout.make_folders()
+    port, controller_port = any_free_port(), any_free_port()
+    kafka.prepare(layout, provide(layout.jars), port=port, controller_port=controller_port, further=further)
+    return layout, KafkaConnection.plaintext(f"{HOST}:{port}")
+
+
 @contextmanager
 def running(layout: StackLayout, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("ab") as file:
@@ -53,11 +61,7 @@ def seconds_of_a_new_client(connection: KafkaConnection) -> float:
 @pytest.mark.budget(40)
 def test_ends_readers_and_the_id_are_known_again_after_a_kill_of_the_broker(tmp_path: Path) -> None:
     """librdkafka keeps that partitions have no leader, so that a client which asked at the wrong moment stays wrong."""
-    layout = StackLayout(tmp_path)
-    layout.make_folders()
-    port, controller_port = any_free_port(), any_free_port()
-    kafka.prepare(layout, provide(layout.jars), port=port, controller_port=controller_port)
-    connection = KafkaConnection.plaintext(f"{HOST}:{port}")
+    layout, connection = prepared(tmp_path, {})
     answers = kafka.answers(connection)
     ends, readers = LogEnds(connection, COMMENTS.name), GroupReaders(connection, COMMENTS.name, "group")
 

@@ -2,6 +2,9 @@
 
 The connection is described by librdkafka's names, because Airflow's Kafka connection has the same. Arguments of
 aiokafka are derived from them, and from these Faust's credentials (``stream/faust_app.py``).
+
+No client creates a topic by asking for it, though brokers allow that by default: a topic that was deleted would come
+back with other settings and fewer partitions. ``moderation topics`` creates them.
 """
 
 from __future__ import annotations
@@ -9,10 +12,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import aiokafka.client
 from aiokafka.helpers import create_ssl_context
+from aiokafka.protocol.metadata import MetadataRequest
 
 from moderation.adapters.kafka.oauth_token import TokenProvider
 from moderation.errors import ConfigurationError
@@ -56,7 +62,12 @@ _TLS = {
 _SECURING = ("ssl.", "sasl.", "security.")
 _SUPPORTED = {*_FIELDS, *_PLAIN, *_TLS, _VERIFY, _METHOD}
 _OF_CONNECTIONS = ("client.", "broker.address.", "socket.", "reconnect.", "https.", "log_level")
+_NO_CREATION = {"allow.auto.create.topics": False}
 _MECHANISMS_WITH_ACCOUNT = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+# aiokafka has no setting for it.
+aiokafka.client.MetadataRequest = partial(MetadataRequest, allow_auto_topic_creation=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +126,7 @@ class KafkaConnection:
         Args:
             defaults: settings of this client; those of the connection take precedence.
         """
-        return {**(defaults or {}), **self.configuration}
+        return {**_NO_CREATION, **(defaults or {}), **self.configuration}
 
     def aiokafka(self) -> dict[str, Any]:
         """Return the arguments of a client of aiokafka.

@@ -76,6 +76,7 @@ def test_librdkafka_gets_every_setting_by_its_name(authority: Authority) -> None
         kafka_key_password=SecretStr("of the key"),
     )
     assert kafka_of(given).librdkafka({"log_level": 2}) == {
+        "allow.auto.create.topics": False,
         "log_level": 2,
         "bootstrap.servers": BOOTSTRAP,
         "security.protocol": "sasl_ssl",
