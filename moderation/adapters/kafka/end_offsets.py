@@ -104,7 +104,7 @@ class LogEnds:
         self._has_failed = False
 
     def ask(self, partitions: Iterable[int]) -> dict[int, int] | None:
-        """Read the end of each partition, see :func:`ends_of`; None if no broker answers within 3 s."""
+        """Read the end of each partition, see :func:`ends_of`; None if a request gets no answer within 3 s."""
         try:
             if self._client is None:
                 self._client = _client_of(self._kafka, self._topic, _REQUEST_SECONDS)
