@@ -10,12 +10,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import TIMESTAMP_CREATE_TIME, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
 from cli.main import app
 from local.stack.attention import attention
+from local.stack.wait import wait_until
 from local.stack.worker import settings_environment
 from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.log_sizes import log_sizes
@@ -184,12 +185,19 @@ def keep_for(lake: LakeUnderTest, retention_ms: int, name: str = "retention.ms")
 
 def prevent_deletion(lake: LakeUnderTest, start: int) -> None:
     """Send a comment of the next hour to each partition: brokers delete a segment when its newest record is too old."""
+
+    def note(error: object, message: Message) -> None:
+        assert error is None, error
+        kinds.add(message.timestamp()[0])
+
+    kinds: set[int] = set()
     set_timestamp_type(kafka_of(lake.settings), lake.topic, "CreateTime")
     producer = Producer(kafka_of(lake.settings).librdkafka({"log_level": 2}))
     next_hour_ms = round((time.time() + 3_000) * 1_000)
     for partition, (key, value, headers) in enumerate(plain(comments(len(lake.ends()), start=start))):
-        producer.produce(lake.topic, value, key, partition, timestamp=next_hour_ms, headers=headers)  # type: ignore[arg-type]
+        producer.produce(lake.topic, value, key, partition, timestamp=next_hour_ms, headers=headers, on_delivery=note)  # type: ignore[arg-type]
     assert producer.flush(60) == 0
+    assert kinds == {TIMESTAMP_CREATE_TIME}
     set_timestamp_type(kafka_of(lake.settings), lake.topic, "LogAppendTime")
 
 
@@ -221,11 +229,11 @@ def test_records_that_retention_may_delete_before_they_are_archived_are_named(co
 
     prevent_deletion(lake, start=80)
     keep_for(lake, 1_000)
+    wait_until(lambda: min(used_ratios(lake).values()) > 1, seconds=10, description="records older than a second")
     time_is_up = [each for each in attention(lake.settings) if "are not archived" in each]
     assert len(time_is_up) == len(archived)
     assert "may delete the oldest in 0.0 h; `moderation archive` archives them" in time_is_up[0]
     assert "may delete the oldest at any time" in run("lake", "status").stdout
-    assert all(ratio > 1 for ratio in used_ratios(lake).values())
 
     keep_for(lake, -1)
     unlimited = [each for each in answer("lake", "status")["retention"] if each["topic"] == lake.topic]
