@@ -79,7 +79,7 @@ def test_ends_readers_and_the_id_are_known_again_after_a_kill_of_the_broker(tmp_
         topic_id = topic_uuid(describe_topic_ids(connection, [COMMENTS.name])[COMMENTS.name])
         identity = TopicIdentity(connection, COMMENTS.name, topic_id)
         identity.require()
-        # A new client that does not ask for the leaders first waits for 3 s in about one of a hundred cases.
+        # A new client that does not ask for the leaders first waits for 3 s now and then, so many are tried.
         assert max(seconds_of_a_new_client(connection) for _ in range(NEW_CLIENTS)) < 2
         first.kill()
         first.wait(30)

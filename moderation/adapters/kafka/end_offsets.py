@@ -74,8 +74,8 @@ def written_ends(
 def _client_of(kafka: KafkaConnection, topic: str, timeout_seconds: float) -> AdminClient:
     """Create a client that knows the leaders of a topic.
 
-    A new client that is asked for offsets first misses the answer with the leaders in about one of a hundred cases, and
-    then waits for 3 s (librdkafka 2.16).
+    A new client that is asked for offsets first misses the answer with the leaders now and then, and then waits for 3 s
+    (librdkafka 2.16; tests/integration/test_broker_restart.py).
     """
     client = AdminClient(kafka.librdkafka({"log_level": 2}))
     client.list_topics(topic, timeout=timeout_seconds)
